@@ -1,0 +1,1 @@
+"""Force-free molecular dynamics."""

@@ -1,0 +1,1 @@
+"""Trajectories on disk and the training examples drawn from them."""

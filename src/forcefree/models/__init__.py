@@ -1,0 +1,1 @@
+"""The forecaster contract, one file per system, and the bundled weights."""

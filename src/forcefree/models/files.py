@@ -1,0 +1,90 @@
+"""Model files: one safetensors file whose header carries the card as JSON; no pickle is ever loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import FORMAT_VERSION, Card
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.registry import build_model
+
+SUFFIX = ".safetensors"
+
+
+def save_model(model: Forecaster, path: Path) -> None:
+    """Write weights and card to ``path``; the file appears only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, partial, metadata={"card": model.card.model_dump_json()})
+    os.replace(partial, path)
+
+
+def read_card(path: Path) -> Card:
+    """Read the card alone, without building the model.
+
+    Raises:
+        ForcefreeError: If the file is missing, truncated, not ours, or of a later format.
+    """
+    if not path.is_file():
+        raise ForcefreeError(f"model file {path} does not exist; bundled models are {', '.join(bundled_models()) or 'none'}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ForcefreeError(f"model file {path} is damaged or not a safetensors file ({error}); copy or train it again") from error
+    if "card" not in metadata:
+        raise ForcefreeError(f"model file {path} has no forcefree card; it was not written by forcefree")
+    try:
+        values = json.loads(metadata["card"])
+    except json.JSONDecodeError as error:
+        raise ForcefreeError(f"the card of model file {path} is damaged: {error}") from error
+    version = values.get("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise ForcefreeError(f"model file {path} has format {version}, this forcefree reads up to {FORMAT_VERSION}; update forcefree")
+    return Card.parse(values, f"the card of model file {path}")
+
+
+def load(model: str | Path) -> Forecaster:
+    """Load a model from a file or by its bundled name.
+
+    Args:
+        model: Path of a model file, or a bundled name such as ``trajcast-ethanol``.
+
+    Returns:
+        The model in evaluation mode, on the CPU.
+
+    Raises:
+        ForcefreeError: If there is no such model or its file cannot be used.
+    """
+    path = find_model(model)
+    card = read_card(path)
+    forecaster = build_model(card)
+    expected = forecaster.state_dict()
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    if set(tensors) != set(expected) or any(tensors[name].shape != expected[name].shape for name in expected):
+        raise ForcefreeError(f"model file {path} holds other weights than its card describes; it was changed after it was written")
+    forecaster.load_state_dict(tensors)
+    return forecaster.eval()
+
+
+def find_model(model: str | Path) -> Path:
+    """The file of a model: a bundled name wins over nothing, an existing path wins over a bundled name."""
+    path = Path(model)
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    return bundled_models().get(str(model), path)
+
+
+def bundled_models() -> dict[str, Path]:
+    """Files of the models that come with the package, by name."""
+    folder = Path(str(resources.files("forcefree.models") / "bundled"))
+    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}

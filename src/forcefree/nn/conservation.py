@@ -1,0 +1,73 @@
+"""Angular momentum of isolated systems: measured, and put back where a forecast lost some."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from forcefree.state import State
+
+
+def angular_momentum(state: State, positions: Tensor, velocities: Tensor) -> Tensor:
+    """Angular momentum about the centre of mass.
+
+    Args:
+        state: Masses and systems.
+        positions: Å, shape (n_frames, n_atoms, 3).
+        velocities: Å/fs, shape (n_frames, n_atoms, 3).
+
+    Returns:
+        amu Å^2 / fs, shape (n_frames, n_systems, 3).
+    """
+    arms, relative = _centred(state, positions), _centred(state, velocities)
+    return _sum(state, state.masses[:, None] * torch.linalg.cross(arms, relative))
+
+
+def inertia_tensor(state: State, positions: Tensor) -> Tensor:
+    """Moment of inertia about the centre of mass, amu Å^2, shape (n_frames, n_systems, 3, 3)."""
+    arms = _centred(state, positions)
+    square = arms.square().sum(dim=-1)[..., None, None] * torch.eye(3, dtype=arms.dtype, device=arms.device)
+    return _sum(state, state.masses[:, None, None] * (square - arms[..., :, None] * arms[..., None, :]))
+
+
+def restore_angular_momentum(state: State, positions: Tensor, velocities: Tensor, target: Tensor | None = None) -> Tensor:
+    r"""Add the rigid rotation :math:`\omega = I^{-1} (L_{target} - L)` that brings the angular momentum back.
+
+    Periodic systems and systems without a rotation are left alone; about the axis of a linear molecule, where the
+    inertia vanishes, nothing is changed.
+
+    Args:
+        state: Masses, systems, and the state whose angular momentum counts where no target is given.
+        positions: Å, shape (n_frames, n_atoms, 3).
+        velocities: Å/fs, shape (n_frames, n_atoms, 3).
+        target: amu Å^2 / fs, shape (n_systems, 3); that of ``state`` when not given.
+
+    Returns:
+        Velocities in Å/fs, shape (n_frames, n_atoms, 3).
+    """
+    if not bool(state.isolated.any()):
+        return velocities
+    if target is None:
+        target = angular_momentum(state, state.positions[None], state.velocities[None])[0]
+    missing = target - angular_momentum(state, positions, velocities)
+    rotation = _solve(inertia_tensor(state, positions), missing) * state.isolated[:, None]
+    return velocities + torch.linalg.cross(rotation[:, state.system], _centred(state, positions))
+
+
+def _solve(inertia: Tensor, momentum: Tensor) -> Tensor:
+    """Least-norm solution of I w = L; small symmetric matrices, by their eigenvectors where one is singular."""
+    scale = inertia.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(1e-12)[..., None, None]
+    determinant = torch.linalg.det(inertia / scale)
+    if bool((determinant > 1e-7).all()):
+        return torch.linalg.solve(inertia, momentum)
+    return (torch.linalg.pinv(inertia, rtol=1e-7, hermitian=True) @ momentum[..., None])[..., 0]
+
+
+def _centred(state: State, vectors: Tensor) -> Tensor:
+    mean = _sum(state, state.masses[:, None] * vectors) / state.sum(state.masses)[:, None]
+    return vectors - mean[:, state.system]
+
+
+def _sum(state: State, values: Tensor) -> Tensor:
+    total = torch.zeros(len(values), state.n_systems, *values.shape[2:], dtype=values.dtype, device=values.device)
+    return total.index_add_(1, state.system, values)

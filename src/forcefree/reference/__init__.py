@@ -1,0 +1,1 @@
+"""True trajectories from any ASE calculator."""

@@ -1,0 +1,82 @@
+"""ASE calculators by name or import path."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ase.calculators.calculator import Calculator
+
+from forcefree.errors import ForcefreeError
+from forcefree.reference.config import CalculatorConfig
+
+
+def _xtb(method: str) -> Callable[..., Calculator]:
+    def build(**options: Any) -> Calculator:
+        from tblite.ase import TBLite
+
+        return TBLite(method=method, **{"verbosity": 0, **options})  # type: ignore[no-any-return]
+
+    return build
+
+
+def _lennard_jones(**options: Any) -> Calculator:
+    from ase.calculators.lj import LennardJones
+
+    return LennardJones(**{"smooth": True, **options})
+
+
+def _emt(**options: Any) -> Calculator:
+    from ase.calculators.emt import EMT
+
+    return EMT(**options)
+
+
+def _sgdml(model: str, **options: Any) -> Calculator:
+    from forcefree.reference.sgdml import SymmetricGradientDomain
+
+    return SymmetricGradientDomain(model, **options)
+
+
+BUILT_IN: dict[str, Callable[..., Calculator]] = {
+    "gfn2-xtb": _xtb("GFN2-xTB"),
+    "gfn1-xtb": _xtb("GFN1-xTB"),
+    "lennard-jones": _lennard_jones,
+    "emt": _emt,
+    "sgdml": _sgdml,
+}
+"""Factories of the calculators that have a name of their own."""
+
+
+def build_calculator(config: CalculatorConfig) -> Calculator:
+    """Make a fresh calculator.
+
+    Args:
+        config: Name or import path (``package.module:Class``) and keyword arguments.
+
+    Raises:
+        ForcefreeError: If the name is unknown, the package is not installed, or the arguments are refused.
+    """
+    factory = BUILT_IN.get(config.name.lower())
+    if factory is None:
+        factory = _imported(config.name)
+    try:
+        return factory(**config.options)
+    except ImportError as error:
+        raise ForcefreeError(f"calculator '{config.name}' needs the package '{error.name}', which is not installed") from error
+    except (TypeError, OSError, KeyError) as error:
+        raise ForcefreeError(f"calculator '{config.name}' refused its options {config.options}: {error}") from error
+
+
+def _imported(path: str) -> Callable[..., Calculator]:
+    module_name, separator, attribute = path.partition(":")
+    if not separator:
+        raise ForcefreeError(
+            f"calculator '{path}' is unknown; built in are {', '.join(BUILT_IN)}, any other is given as package.module:Class"
+        )
+    try:
+        factory: Callable[..., Calculator] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ForcefreeError(f"calculator '{path}' cannot be imported: {error}") from error
+    return factory

@@ -1,0 +1,115 @@
+"""What ``forcefree reference`` is told: potential, start, temperatures, and how to equilibrate and record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from forcefree.settings import Duration, Settings
+
+
+class CalculatorConfig(Settings):
+    """An ASE calculator, built in by name or any other by import path."""
+
+    name: str = "gfn2-xtb"
+    """``gfn2-xtb``, ``gfn1-xtb``, ``lennard-jones``, ``emt``, ``sgdml``, or an import path such as ``mace.calculators:MACECalculator``."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments for the calculator (for ``sgdml``: ``model``, the path of its npz file)."""
+
+
+class StartConfig(Settings):
+    """One start structure; exactly one of the three sources."""
+
+    file: Path | None = None
+    """Any file that ASE reads; its last frame is taken."""
+
+    name: str | None = None
+    """A bundled start such as ``ethanol``, or a molecule of ASE's G2 collection such as ``CH3CH2OH``."""
+
+    smiles: str | None = None
+    """A SMILES string, embedded in 3-D by RDKit (needs the ``rdkit`` extra)."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> StartConfig:
+        given = [key for key in ("file", "name", "smiles") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of file, name or smiles, not {', '.join(given) or 'none'}")
+        return self
+
+
+class EquilibrationConfig(Settings):
+    """Langevin dynamics that brings each run to its temperature."""
+
+    duration: Duration = 1000.0
+    """How long, in fs."""
+
+    friction_time: Duration = 50.0
+    """Inverse friction of the Langevin thermostat, in fs."""
+
+
+class RecordingConfig(Settings):
+    """The part of each run that is kept."""
+
+    ensemble: Literal["nve", "nvt"] = "nve"
+    """``nve`` (velocity Verlet) or ``nvt`` (velocity Verlet with CSVR velocity rescaling)."""
+
+    duration: Duration = 5000.0
+    """Length of the recorded part, in fs."""
+
+    every: Duration = 1.0
+    """Time between recorded frames in fs, a multiple of the time step."""
+
+    thermostat_time: Duration = 100.0
+    """Relaxation time of CSVR in fs (``nvt`` only)."""
+
+    forces: bool = True
+    """Keep the forces too."""
+
+
+class ReferenceConfig(Settings):
+    """Many independent runs of reference molecular dynamics."""
+
+    calculator: CalculatorConfig = CalculatorConfig()
+    start: StartConfig
+    temperatures: list[float] = Field(min_length=1)
+    """K; each gets ``runs_per_temperature`` runs."""
+
+    runs_per_temperature: int = Field(default=4, ge=1)
+    timestep: Duration = 0.5
+    """Of the integrator, in fs."""
+
+    equilibration: EquilibrationConfig = EquilibrationConfig()
+    recording: RecordingConfig = RecordingConfig()
+    rotation: bool = True
+    """Let isolated molecules rotate; a forecaster that never saw rotation never learns it."""
+
+    minimize: bool = True
+    """Relax the start structure before the first step."""
+
+    seed: int = 0
+    workers: int = Field(default=1, ge=1)
+    """Processes side by side, each with one BLAS thread."""
+
+    output: Path
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ReferenceConfig:
+        if any(not 0.0 < value < 1.0e5 for value in self.temperatures):
+            raise ValueError(f"temperatures must lie between 0 and 100000 K, not {self.temperatures}")
+        steps = self.recording.every / self.timestep
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            raise ValueError(f"recording.every ({self.recording.every:g} fs) must be a multiple of timestep ({self.timestep:g} fs)")
+        return self
+
+    @property
+    def steps_per_frame(self) -> int:
+        """Integrator steps between recorded frames."""
+        return round(self.recording.every / self.timestep)
+
+    @property
+    def frames_per_run(self) -> int:
+        """Recorded frames of one run, the first at time zero."""
+        return round(self.recording.duration / self.recording.every) + 1

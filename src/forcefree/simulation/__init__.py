@@ -1,0 +1,1 @@
+"""Rollouts: ensembles, propagators, guards, reporters, checkpoints."""
