@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 
-def rescaling_factor(
-    kinetic_ratio: Tensor, freedom: Tensor, decay: float, normal: Tensor, chi_square: Tensor
-) -> Tensor:
+def rescaling_factor(kinetic_ratio: Tensor, freedom: Tensor, decay: float, normal: Tensor, chi_square: Tensor) -> Tensor:
     r"""Factor by which all velocities of a system are multiplied after a time step.
 
     :math:`\alpha^2 = c + (1-c) (R_1^2 + \chi^2_{N_f - 1}) / (N_f k) + 2 R_1 \sqrt{c (1-c) / (N_f k)}` with

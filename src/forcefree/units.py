@@ -46,7 +46,7 @@ def femtoseconds(duration: str | float) -> float:
     if isinstance(duration, (int, float)):
         value = float(duration)
     else:
-        found = _DURATION.fullmatch(duration)
+        found = _DURATION.fullmatch(duration) if isinstance(duration, str) else None
         number = _number(found[1]) if found else None
         if found is None or found[2] not in _FEMTOSECONDS or number is None:
             raise ForcefreeError(f"'{duration}' is not a duration; write a number and a unit, such as 500fs, 50ps or 1ns")

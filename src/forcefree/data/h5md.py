@@ -18,12 +18,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from forcefree.data.room import Room
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.units import KJ_PER_MOL
 
 _UNITS = {"position": "Angstrom", "velocity": "Angstrom fs-1", "force": "kJ mol-1 Angstrom-1"}
 _CHUNK_BYTES = 65536
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class StoreWriter:
@@ -45,11 +47,14 @@ class StoreWriter:
         self.path = path
         if resume:
             repair(path)
-            self._file = h5py.File(path, "r+", libver="latest")
+            self._room = Room(path)
+            self._file = _open_to_append(path)
             return
         if path.exists():
             raise ForcefreeError(f"{path} exists already; choose another output or remove it first")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._room = Room(path)
+        self._room.take(0)
         self._file = h5py.File(path, "w", libver="latest")
         header = self._file.create_group("h5md")
         header.attrs["version"] = np.array([1, 1])
@@ -72,12 +77,12 @@ class StoreWriter:
         box.attrs["dimension"] = 3
         box.attrs["boundary"] = np.array(["periodic" if p else "none" for p in template.pbc], dtype="S8")
         if template.pbc.any():
-            edges = box.create_dataset("edges", data=template.cell)
-            edges.attrs["unit"] = "Angstrom"
+            self._element(box, "edges", (max(frames, 128), 3, 3), "f8").attrs["unit"] = "Angstrom"
         group["species"] = template.numbers
         group["mass"] = template.masses
         group["mass"].attrs["unit"] = "amu"
         group.attrs["provenance"] = json.dumps(template.provenance)
+        group.create_dataset("notes", (0,), "u1", maxshape=(None,), chunks=(256,))
         present = {"position": True, "velocity": template.velocities is not None, "force": template.forces is not None}
         for element, wanted in present.items():
             if wanted:
@@ -88,12 +93,21 @@ class StoreWriter:
             self._element(observable, "potential_energy", (max(frames, 128),), "f8").attrs["unit"] = "eV"
 
     def begin(self) -> None:
-        """Enter single-writer mode: from here on every flush leaves a readable file, and nothing can be declared."""
-        self._file.flush()
-        self._file.swmr_mode = True
+        """Enter single-writer mode: from here on every flush leaves a readable file, and nothing can be declared.
+
+        A writer that resumes is in this mode from the start.
+        """
+        if not self._file.swmr_mode:
+            self._file.flush()
+            self._file.swmr_mode = True
 
     def append(self, trajectory: Trajectory) -> None:
-        """Append the frames of ``trajectory`` to the group of the same name."""
+        """Append the frames of ``trajectory`` to the group of the same name.
+
+        Raises:
+            OSError: If the disk does not take them; what was flushed before stays readable.
+        """
+        self._room.take(8 * len(trajectory) * (9 * len(trajectory.numbers) + 20) + 6 * _CHUNK_BYTES)
         group = self._file[f"particles/{trajectory.name}"]
         values: dict[str, NDArray[Any] | None] = {
             "position": trajectory.positions,
@@ -103,6 +117,8 @@ class StoreWriter:
         for element, value in values.items():
             if value is not None and element in group:
                 _extend(group[element], trajectory.times, value)
+        if isinstance(group["box"].get("edges"), h5py.Group):
+            _extend(group["box/edges"], trajectory.times, np.broadcast_to(trajectory.cell, (len(trajectory), 3, 3)))
         if trajectory.energies is not None:
             _extend(self._file[f"observables/{trajectory.name}/potential_energy"], trajectory.times, trajectory.energies)
 
@@ -112,39 +128,47 @@ class StoreWriter:
         Raises:
             ForcefreeError: If the file holds fewer frames than that.
         """
-        for parent in ("particles", "observables"):
-            if name not in self._file.get(parent, {}):
-                continue
-            for element in self._file[f"{parent}/{name}"].values():
-                if isinstance(element, h5py.Group) and "value" in element:
-                    if element["value"].shape[0] < frames:
-                        raise ForcefreeError(
-                            f"{self.path} holds {element['value'].shape[0]} frames of {name} but the checkpoint expects {frames}; "
-                            "restore the trajectory or start again"
-                        )
-                    for dataset in ("value", "step", "time"):
-                        element[dataset].resize(frames, axis=0)
+        held = self.length(name)
+        if held < frames:
+            raise ForcefreeError(
+                f"{self.path} holds {held} frames of {name} but the checkpoint expects {frames}; restore the trajectory or start again"
+            )
+        for element in self._elements(name):
+            for dataset in ("value", "step", "time"):
+                element[dataset].resize(frames, axis=0)
 
     def length(self, name: str) -> int:
-        """Number of complete frames of trajectory ``name``, over all its datasets."""
-        lengths = [
-            element[dataset].shape[0]
-            for parent in ("particles", "observables")
-            if name in self._file.get(parent, {})
-            for element in self._file[f"{parent}/{name}"].values()
-            if isinstance(element, h5py.Group) and "value" in element
-            for dataset in ("value", "step", "time")
-        ]
-        return min(lengths)
+        """Number of complete frames of trajectory ``name``, over all its datasets.
+
+        Raises:
+            ForcefreeError: If the file has no such trajectory.
+        """
+        elements = self._elements(name)
+        if not elements:
+            raise ForcefreeError(f"{self.path} has no trajectory '{name}'; restore the file or start again")
+        return min(int(element[dataset].shape[0]) for element in elements for dataset in ("value", "step", "time"))
+
+    def _elements(self, name: str) -> list[h5py.Group]:
+        """The groups of trajectory ``name`` that grow with every frame."""
+        parents = (f"particles/{name}", f"particles/{name}/box", f"observables/{name}")
+        members = [member for parent in parents if parent in self._file for member in self._file[parent].values()]
+        return [member for member in members if isinstance(member, h5py.Group) and "value" in member]
 
     def note(self, name: str, **values: Any) -> None:
-        """Add JSON values to the provenance of trajectory ``name``; not allowed after ``begin``."""
-        group = self._file[f"particles/{name}"]
-        group.attrs["provenance"] = json.dumps({**json.loads(group.attrs["provenance"]), **values})
+        """Add JSON values to the provenance of trajectory ``name``, at any time."""
+        notes = self._file[f"particles/{name}/notes"]
+        merged = json.dumps({**stored_provenance(self._file[f"particles/{name}"]), **values}).encode()
+        notes.resize(len(merged), axis=0)
+        notes[:] = np.frombuffer(merged, dtype=np.uint8)
 
     def flush(self) -> None:
-        """Hand everything appended so far to the operating system."""
+        """Hand everything appended so far to the operating system.
+
+        Raises:
+            OSError: If the disk does not take it.
+        """
         self._file.flush()
+        self._room.settle()
 
     def close(self) -> None:
         """Flush and close the file."""
@@ -173,6 +197,14 @@ def _extend(element: h5py.Group, times: NDArray[np.float64], values: NDArray[Any
         element[name][old:new] = rows
 
 
+def _open_to_append(path: Path) -> h5py.File:
+    """Open in single-writer mode at once, which leaves no moment in which a kill makes the file unreadable."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE, fapl=access))
+
+
 def repair(path: Path) -> None:
     """Make a file that a killed writer left behind writable again; a healthy file is left untouched.
 
@@ -181,8 +213,9 @@ def repair(path: Path) -> None:
     """
     if not path.exists():
         raise ForcefreeError(f"{path} does not exist, so there is nothing to continue")
+    _whole(path)
     try:
-        h5py.File(path, "r+", libver="latest").close()
+        _open_to_append(path).close()
     except OSError:
         rescued = path.with_name(path.name + ".rescue")
         try:
@@ -198,13 +231,13 @@ def repair(path: Path) -> None:
 
 def trajectory_names(path: Path) -> list[str]:
     """Names of the trajectories in a store, in order."""
-    with _open(path) as file:
+    with open_store(path) as file:
         return list(file["particles"])
 
 
 def store_attributes(path: Path) -> dict[str, Any]:
     """The JSON values stored for the whole file."""
-    with _open(path) as file:
+    with open_store(path) as file:
         loaded: dict[str, Any] = json.loads(file.attrs.get("forcefree", "{}"))
         return loaded
 
@@ -222,11 +255,18 @@ def read_store(path: Path, names: Iterable[str] | None = None) -> Iterator[Traje
     Raises:
         ForcefreeError: If the file is missing, is not H5MD, or lacks a trajectory asked for.
     """
-    with _open(path) as file:
+    with open_store(path) as file:
         for name in list(names) if names is not None else list(file["particles"]):
             if name not in file["particles"]:
                 raise ForcefreeError(f"{path} has no trajectory '{name}'; it has {', '.join(list(file['particles'])[:5])}")
-            trajectory = _read(file, name)
+            try:
+                trajectory = _read(file, name)
+            except KeyError as error:
+                raise ForcefreeError(
+                    f"{path} was not written by forcefree ('{name}' lacks a part: {error.args[0]}); convert it with forcefree import"
+                ) from error
+            except (OSError, RuntimeError) as error:
+                raise ForcefreeError(f"{path} cannot be read in '{name}' ({error}); it may be truncated, restore or remake it") from error
             if len(trajectory):
                 yield trajectory
 
@@ -242,9 +282,15 @@ def write_store(path: Path, trajectories: Iterable[Trajectory], attributes: Mapp
     os.replace(partial, path)
 
 
-def _open(path: Path) -> h5py.File:
-    if not path.exists():
+def open_store(path: Path) -> h5py.File:
+    """Open an H5MD file for reading, also one that is being written or whose writer was killed.
+
+    Raises:
+        ForcefreeError: If the file is missing, truncated, or not H5MD.
+    """
+    if not path.is_file():
         raise ForcefreeError(f"{path} does not exist; give the path of an H5MD trajectory")
+    _whole(path)
     try:
         try:
             file = h5py.File(path, "r", libver="latest")
@@ -258,13 +304,24 @@ def _open(path: Path) -> h5py.File:
     return file
 
 
+def _whole(path: Path) -> None:
+    """Refuse a file shorter than its own superblock says, in which HDF5's single-writer mode would search for minutes."""
+    with path.open("rb") as file:
+        start = file.read(48)
+    if len(start) < 48:
+        raise ForcefreeError(f"{path} is truncated ({len(start)} bytes); copy or make it again")
+    if start.startswith(_SIGNATURE) and start[8] in (2, 3) and start[9] == 8:
+        size, expected = path.stat().st_size, int.from_bytes(start[28:36], "little")
+        if size < expected:
+            raise ForcefreeError(f"{path} is truncated ({size} of {expected} bytes); copy or make it again")
+
+
 def _read(file: h5py.File, name: str) -> Trajectory:
     group = file[f"particles/{name}"]
     observable = file.get(f"observables/{name}/potential_energy")
     elements = [group[key] for key in ("position", "velocity", "force") if key in group]
     elements += [observable] if observable is not None else []
-    frames = min(e["value"].shape[0] for e in elements)
-    periodic = "edges" in group["box"]
+    frames = min(e[dataset].shape[0] for e in elements for dataset in ("value", "time"))
     return Trajectory(
         name=name,
         numbers=np.asarray(group["species"], dtype=np.int64),
@@ -274,7 +331,27 @@ def _read(file: h5py.File, name: str) -> Trajectory:
         velocities=np.asarray(group["velocity/value"][:frames], dtype=np.float64) if "velocity" in group else None,
         forces=np.asarray(group["force/value"][:frames], dtype=np.float64) * KJ_PER_MOL if "force" in group else None,
         energies=np.asarray(observable["value"][:frames], dtype=np.float64) if observable is not None else None,
-        cell=np.asarray(group["box/edges"], dtype=np.float64) if periodic else np.zeros((3, 3)),
+        cell=_cell(group["box"]),
         pbc=np.array([value == b"periodic" for value in group["box"].attrs["boundary"]]),
-        provenance=json.loads(group.attrs.get("provenance", "{}")),
+        provenance=stored_provenance(group),
     )
+
+
+def _cell(box: h5py.Group) -> NDArray[np.float64]:
+    """The cell of the first frame, since a trajectory has one; files of the first layout hold it as one matrix."""
+    if "edges" not in box:
+        return np.zeros((3, 3))
+    if isinstance(box["edges"], h5py.Dataset):
+        return np.asarray(box["edges"], dtype=np.float64)
+    edges = box["edges/value"]
+    return np.asarray(edges[0], dtype=np.float64) if len(edges) else np.zeros((3, 3))
+
+
+def stored_provenance(group: h5py.Group) -> dict[str, Any]:
+    """Plain JSON values of one ``particles`` group: what was known when it was declared, replaced by the notes since, unless a kill cut those short."""
+    written = bytes(group["notes"][()]) if "notes" in group else b""
+    try:
+        loaded: dict[str, Any] = json.loads(written)
+    except ValueError:
+        loaded = json.loads(group.attrs.get("provenance", "{}"))
+    return loaded

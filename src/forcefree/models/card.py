@@ -81,7 +81,9 @@ class Card(Settings):
         if bool(strange.any()):
             number = int(state.numbers[strange][0])
             names = ", ".join(chemical_symbols[z] for z in self.species)
-            raise ForcefreeError(f"model {self.name} knows the elements {names}, not {chemical_symbols[number]}; train or choose a model that has it")
+            raise ForcefreeError(
+                f"model {self.name} knows the elements {names}, not {chemical_symbols[number]}; train or choose a model that has it"
+            )
         standard = torch.as_tensor(atomic_masses, device=state.masses.device)[state.numbers]
         wrong = (state.masses - standard).abs() > 1e-3 * standard
         if bool(wrong.any()):
@@ -125,6 +127,4 @@ class Card(Settings):
             for earlier, later in zip(history, history[1:], strict=False):
                 gap = later.time - earlier.time
                 if bool(((gap - self.history_spacing).abs() > 1e-3 * self.history_spacing).any()):
-                    raise ForcefreeError(
-                        f"model {self.name} needs frames {self.history_spacing:g} fs apart, not {float(gap.max()):g} fs"
-                    )
+                    raise ForcefreeError(f"model {self.name} needs frames {self.history_spacing:g} fs apart, not {float(gap.max()):g} fs")

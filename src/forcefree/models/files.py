@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from importlib import resources
 from pathlib import Path
@@ -52,6 +53,12 @@ def read_card(path: Path) -> Card:
     return Card.parse(values, f"the card of model file {path}")
 
 
+def count_weights(path: Path) -> int:
+    """Numbers stored in a model file, trained or not."""
+    with safe_open(path, framework="pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (not a mapping)
+
+
 def load(model: str | Path) -> Forecaster:
     """Load a model from a file or by its bundled name.
 
@@ -86,5 +93,29 @@ def find_model(model: str | Path) -> Path:
 
 def bundled_models() -> dict[str, Path]:
     """Files of the models that come with the package, by name."""
+    return _bundled(SUFFIX)
+
+
+def find_reference(reference: str | Path) -> Path:
+    """The file of a reference store: an existing path, or a bundled name such as ``ethanol-nvt-300K``.
+
+    Raises:
+        ForcefreeError: If there is neither.
+    """
+    path = Path(reference)
+    if path.is_file():
+        return path
+    bundled = bundled_references()
+    if str(reference) not in bundled:
+        raise ForcefreeError(f"reference {path} does not exist; bundled references are {', '.join(bundled) or 'none'}")
+    return bundled[str(reference)]
+
+
+def bundled_references() -> dict[str, Path]:
+    """Reference stores that come with the package, by name."""
+    return _bundled(".h5")
+
+
+def _bundled(suffix: str) -> dict[str, Path]:
     folder = Path(str(resources.files("forcefree.models") / "bundled"))
-    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    return {path.name.removesuffix(suffix): path for path in sorted(folder.glob(f"*{suffix}"))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,21 @@ from torch import Tensor, nn
 from forcefree.models.card import Card
 from forcefree.nn.conservation import restore_angular_momentum
 from forcefree.state import State
+
+
+class Departures(NamedTuple):
+    """How far a forecast departs from free flight.
+
+    Attributes:
+        positions: Å, shape (n_times, n_atoms, 3), zero at t = 0.
+        velocities: Å/fs, shape (n_times, n_atoms, 3), zero at t = 0.
+        participation: Share of each atom in what conserves momentum, shape (n_atoms,), between 0 and 1: zero for an atom
+            without neighbours, which must fly straight. All atoms alike where it is not given.
+    """
+
+    positions: Tensor
+    velocities: Tensor
+    participation: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -29,9 +45,7 @@ class Frames:
 
     def state(self, index: int, origin: State) -> State:
         """The forecast at one of the times, as a state that continues ``origin``."""
-        return origin.with_(
-            positions=self.positions[index], velocities=self.velocities[index], time=origin.time + self.times[index]
-        )
+        return origin.with_(positions=self.positions[index], velocities=self.velocities[index], time=origin.time + self.times[index])
 
 
 class Forecaster(nn.Module, ABC):
@@ -48,7 +62,7 @@ class Forecaster(nn.Module, ABC):
         self.card = card
 
     @abstractmethod
-    def departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures from free flight after the last frame of the history.
 
         Args:
@@ -57,9 +71,10 @@ class Forecaster(nn.Module, ABC):
 
         Returns:
             Departures of positions in Å and of velocities in Å/fs, each of shape (n_times, n_atoms, 3), zero at t = 0.
+            A plain pair is welcome too.
         """
 
-    def conserving_departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+    def conserving_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures that leave centre of mass and momentum alone; what training compares with the truth.
 
         Args:
@@ -71,8 +86,11 @@ class Forecaster(nn.Module, ABC):
         """
         last = history[-1]
         drift = last.mean_by_mass(last.velocities)[last.system]
-        positions, velocities = self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times)
-        return _without_mean(positions, last), _without_mean(velocities, last)
+        departures = Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
+        weights = departures.participation
+        return Departures(
+            _without_momentum(departures.positions, last, weights), _without_momentum(departures.velocities, last, weights), weights
+        )
 
     def forecast(self, history: tuple[State, ...], times: Tensor) -> Frames:
         """States at the requested times.
@@ -90,11 +108,12 @@ class Forecaster(nn.Module, ABC):
         asked = times.to(last.positions)
         if asked.ndim == 1:
             asked = asked[:, None].expand(-1, last.n_systems)
-        positions, velocities = self.conserving_departures(history, asked)
+        departures = self.conserving_departures(history, asked)
         elapsed = asked[:, last.system, None]
-        moved = last.positions + last.velocities * elapsed + positions.to(last.positions)
-        turned = restore_angular_momentum(last, moved, last.velocities + velocities.to(last.velocities))
-        return Frames(times=asked, positions=moved, velocities=turned)
+        moved = last.positions + last.velocities * elapsed + departures.positions.to(last.positions)
+        faster = last.velocities + departures.velocities.to(last.velocities)
+        weights = None if departures.participation is None else departures.participation.to(faster)
+        return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
 
     def propagate(self, state: State, interval: float) -> State:
         """One forecast of a one-frame model as a map from a state to the state ``interval`` fs later."""
@@ -102,8 +121,12 @@ class Forecaster(nn.Module, ABC):
         return self.forecast((state,), times).state(0, state)
 
 
-def _without_mean(vectors: Tensor, state: State) -> Tensor:
-    weights = (state.masses / state.sum(state.masses)[state.system]).to(vectors.dtype)
-    mean = torch.zeros(len(vectors), state.n_systems, 3, dtype=vectors.dtype, device=vectors.device)
-    mean = mean.index_add(1, state.system, weights[:, None] * vectors)
-    return vectors - mean[:, state.system]
+def _without_momentum(vectors: Tensor, state: State, participation: Tensor | None) -> Tensor:
+    """Subtract from participating atoms, in proportion, what the mass-weighted sum over each system would be off zero."""
+    masses = state.masses.to(vectors.dtype)
+    shares = masses if participation is None else masses * participation
+    total = torch.zeros(len(vectors), state.n_systems, 3, dtype=vectors.dtype, device=vectors.device)
+    total = total.index_add(1, state.system, masses[:, None] * vectors)
+    carried = state.sum(shares).clamp_min(torch.finfo(vectors.dtype).tiny)
+    excess = (total / carried[:, None])[:, state.system]
+    return vectors - excess * (1.0 if participation is None else participation[:, None])

@@ -30,7 +30,9 @@ def inertia_tensor(state: State, positions: Tensor) -> Tensor:
     return _sum(state, state.masses[:, None, None] * (square - arms[..., :, None] * arms[..., None, :]))
 
 
-def restore_angular_momentum(state: State, positions: Tensor, velocities: Tensor, target: Tensor | None = None) -> Tensor:
+def restore_angular_momentum(
+    state: State, positions: Tensor, velocities: Tensor, target: Tensor | None = None, *, weights: Tensor | None = None
+) -> Tensor:
     r"""Add the rigid rotation :math:`\omega = I^{-1} (L_{target} - L)` that brings the angular momentum back.
 
     Periodic systems and systems without a rotation are left alone; about the axis of a linear molecule, where the
@@ -41,6 +43,8 @@ def restore_angular_momentum(state: State, positions: Tensor, velocities: Tensor
         positions: Å, shape (n_frames, n_atoms, 3).
         velocities: Å/fs, shape (n_frames, n_atoms, 3).
         target: amu Å^2 / fs, shape (n_systems, 3); that of ``state`` when not given.
+        weights: Share of each atom in the rotation that is added, between 0 and 1, shape (n_atoms,); atoms of weight zero
+            keep their velocity. All take part when not given.
 
     Returns:
         Velocities in Å/fs, shape (n_frames, n_atoms, 3).
@@ -50,17 +54,27 @@ def restore_angular_momentum(state: State, positions: Tensor, velocities: Tensor
     if target is None:
         target = angular_momentum(state, state.positions[None], state.velocities[None])[0]
     missing = target - angular_momentum(state, positions, velocities)
-    rotation = _solve(inertia_tensor(state, positions), missing) * state.isolated[:, None]
-    return velocities + torch.linalg.cross(rotation[:, state.system], _centred(state, positions))
+    turning = state if weights is None else state.with_(masses=(state.masses * weights).clamp_min(1e-12))
+    rotation = _solve(inertia_tensor(turning, positions), missing) * state.isolated[:, None]
+    added = torch.linalg.cross(rotation[:, state.system], _centred(turning, positions))
+    return velocities + (added if weights is None else weights[:, None] * added)
 
 
 def _solve(inertia: Tensor, momentum: Tensor) -> Tensor:
-    """Least-norm solution of I w = L; small symmetric matrices, by their eigenvectors where one is singular."""
+    """Least-norm solution of I w = L, each system for itself: direct where I is regular, by pseudo-inverse where it is not.
+
+    A system that is not finite gives NaN and harms no other.
+    """
     scale = inertia.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(1e-12)[..., None, None]
     determinant = torch.linalg.det(inertia / scale)
-    if bool((determinant > 1e-7).all()):
-        return torch.linalg.solve(inertia, momentum)
-    return (torch.linalg.pinv(inertia, rtol=1e-7, hermitian=True) @ momentum[..., None])[..., 0]
+    finite, singular = determinant.isfinite(), determinant <= 1e-7
+    identity = torch.eye(3, dtype=inertia.dtype, device=inertia.device)
+    safe = torch.where((finite & ~singular)[..., None, None], inertia, identity)
+    solution: Tensor = torch.where(finite[..., None], torch.linalg.solve(safe, momentum), torch.nan)
+    if not bool(singular.any()):
+        return solution
+    inverse = torch.linalg.pinv(torch.where(singular[..., None, None], inertia, identity), rtol=1e-7, hermitian=True)
+    return torch.where(singular[..., None], (inverse @ momentum[..., None])[..., 0], solution)
 
 
 def _centred(state: State, vectors: Tensor) -> Tensor:

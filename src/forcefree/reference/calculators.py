@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ase.calculators.calculator import Calculator
@@ -16,7 +18,8 @@ def _xtb(method: str) -> Callable[..., Calculator]:
     def build(**options: Any) -> Calculator:
         from tblite.ase import TBLite
 
-        return TBLite(method=method, **{"verbosity": 0, **options})  # type: ignore[no-any-return]
+        calculator: Calculator = TBLite(method=method, **{"verbosity": 0, **options})
+        return calculator
 
     return build
 
@@ -53,7 +56,7 @@ def build_calculator(config: CalculatorConfig) -> Calculator:
     """Make a fresh calculator.
 
     Args:
-        config: Name or import path (``package.module:Class``) and keyword arguments.
+        config: Name or import path (``package.module:Class``, also of a module in the current folder) and keyword arguments.
 
     Raises:
         ForcefreeError: If the name is unknown, the package is not installed, or the arguments are refused.
@@ -62,11 +65,17 @@ def build_calculator(config: CalculatorConfig) -> Calculator:
     if factory is None:
         factory = _imported(config.name)
     try:
-        return factory(**config.options)
+        calculator = factory(**config.options)
     except ImportError as error:
         raise ForcefreeError(f"calculator '{config.name}' needs the package '{error.name}', which is not installed") from error
-    except (TypeError, OSError, KeyError) as error:
-        raise ForcefreeError(f"calculator '{config.name}' refused its options {config.options}: {error}") from error
+    except ForcefreeError:
+        raise
+    except Exception as error:  # calculators of other people raise whatever they like
+        reason = " ".join(str(error).split())
+        raise ForcefreeError(f"calculator '{config.name}' refused its options {config.options}: {reason}") from error
+    if not (hasattr(calculator, "calculate") or hasattr(calculator, "get_forces")):
+        raise ForcefreeError(f"calculator '{config.name}' made a {type(calculator).__name__}, which is not an ASE calculator")
+    return calculator
 
 
 def _imported(path: str) -> Callable[..., Calculator]:
@@ -75,6 +84,8 @@ def _imported(path: str) -> Callable[..., Calculator]:
         raise ForcefreeError(
             f"calculator '{path}' is unknown; built in are {', '.join(BUILT_IN)}, any other is given as package.module:Class"
         )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
         factory: Callable[..., Calculator] = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:

@@ -2,100 +2,91 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from forcefree.data.h5md import read_store, write_store
+from forcefree.data.h5md import read_store, store_attributes, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
+from forcefree.reference.calculators import build_calculator
+from forcefree.reference.checkpoint import frames_done
+from forcefree.reference.claim import claimed, same_data
 from forcefree.reference.config import ReferenceConfig
 from forcefree.reference.run import Run, all_runs, record
+from forcefree.reference.starts import load_start
+from forcefree.reference.thermostat import count_freedom
+from forcefree.reference.workers import worker_pool
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames done and the number of frames in all."""
 
-_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
 
 def make_reference(config: ReferenceConfig, progress: Progress | None = None) -> Path:
     """Make the reference trajectories, continuing what an earlier, killed call left behind.
+
+    The result depends on the configuration alone, not on the number of workers or on interruptions. A script that
+    calls this needs the usual ``if __name__ == "__main__":``, because the workers import it.
 
     Args:
         config: What to make; ``config.output`` is the H5MD file that appears when all runs are done.
         progress: Told about finished frames, about once a second.
 
     Returns:
-        The path of the store.
+        The path of the store; at once where it is there already, made with the same configuration.
 
     Raises:
-        ForcefreeError: If the output exists, belongs to another configuration, or the reference fails.
+        ForcefreeError: If the output or its unfinished runs belong to another configuration, the start cannot be used,
+            another process is making the same file, or the reference fails.
     """
-    if config.output.exists():
-        raise ForcefreeError(f"{config.output} exists already; choose another output or remove it first")
     parts = config.output.with_name(config.output.name + ".parts")
-    _claim(parts, config)
+    if config.output.exists():
+        if not same_data(config, store_attributes(config.output).get("config")):
+            raise ForcefreeError(f"{config.output} exists already; choose another output or remove it first")
+        shutil.rmtree(parts, ignore_errors=True)
+        return config.output
+    count_freedom(load_start(config.start, seed=config.seed), config)
+    build_calculator(config.calculator)
     runs = all_runs(config)
-    total = len(runs) * config.frames_per_run
-    context = multiprocessing.get_context("spawn")
-    saved = {key: os.environ.get(key) for key in _THREADS}
-    os.environ.update(_THREADS)
-    try:
-        with ProcessPoolExecutor(min(config.workers, len(runs)), mp_context=context) as pool:
-            pending: set[Future[int]] = {pool.submit(_finish, run, _part(parts, run)) for run in runs}
-            try:
-                while pending:
-                    done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-                    if progress is not None:
-                        progress(sum(_progress_of(_part(parts, run)) for run in runs), total)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        for key, value in saved.items():
-            os.environ.pop(key) if value is None else os.environ.update({key: value})
-    write_store(config.output, _collected(runs, parts), {"kind": "reference", "config": config.model_dump(mode="json")})
+    with claimed(parts, config):
+        _run_all(runs, parts, progress)
+        write_store(config.output, _collected(runs, parts), {"kind": "reference", "config": config.model_dump(mode="json")})
     shutil.rmtree(parts)
     return config.output
+
+
+def _run_all(runs: list[Run], parts: Path, progress: Progress | None) -> None:
+    config = runs[0].config
+    total = len(runs) * config.frames_per_run
+    try:
+        with worker_pool(min(config.workers, len(runs))) as pool:
+            pending: set[Future[None]] = {pool.submit(_finish, run, _part(parts, run)) for run in runs}
+            while pending:
+                if progress is not None:
+                    progress(sum(frames_done(_part(parts, run)) for run in runs), total)
+                done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+    except BrokenProcessPool as error:
+        raise ForcefreeError(
+            f"a worker process died (out of memory, killed, or crashed inside calculator '{config.calculator.name}'); "
+            "run the same command to continue, with fewer workers if memory was short"
+        ) from error
+    if progress is not None:
+        progress(total, total)
 
 
 def _part(parts: Path, run: Run) -> Path:
     return parts / f"{run.name}.h5"
 
 
-def _finish(run: Run, part: Path) -> int:
-    import torch
-
-    torch.set_num_threads(1)
-    tally = part.with_suffix(".frames")
-    frames = 0
-    for frames in record(run, part):
-        tally.write_text(str(frames))
-    return frames
-
-
-def _progress_of(part: Path) -> int:
-    try:
-        return int(part.with_suffix(".frames").read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
+def _finish(run: Run, part: Path) -> None:
+    for _ in record(run, part):
+        pass
 
 
 def _collected(runs: list[Run], parts: Path) -> Iterator[Trajectory]:
     for run in runs:
         yield from read_store(_part(parts, run), [run.name])
-
-
-def _claim(parts: Path, config: ReferenceConfig) -> None:
-    """Refuse to mix runs of two configurations; the number of workers may change between calls."""
-    parts.mkdir(parents=True, exist_ok=True)
-    wanted = config.model_copy(update={"workers": 1}).model_dump_json()
-    stamp = parts / "config.json"
-    if stamp.exists() and stamp.read_text() != wanted:
-        raise ForcefreeError(f"{parts} holds runs of another configuration; remove it or choose another output")
-    stamp.write_text(wanted)

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from forcefree.settings import Duration, Settings
 
+LONGEST_TIMESTEP = 20.0
+"""fs; more is a mix-up of units."""
+
 
 class CalculatorConfig(Settings):
     """An ASE calculator, built in by name or any other by import path."""
@@ -73,35 +76,56 @@ class ReferenceConfig(Settings):
     """Many independent runs of reference molecular dynamics."""
 
     calculator: CalculatorConfig = CalculatorConfig()
+    """Potential that the reference trajectories follow."""
+
     start: StartConfig
+    """Structure that every run starts from."""
+
     temperatures: list[float] = Field(min_length=1)
     """K; each gets ``runs_per_temperature`` runs."""
 
     runs_per_temperature: int = Field(default=4, ge=1)
+    """Independent runs at each temperature; each has random numbers of its own."""
+
     timestep: Duration = 0.5
     """Of the integrator, in fs."""
 
     equilibration: EquilibrationConfig = EquilibrationConfig()
+    """Before each run is recorded."""
+
     recording: RecordingConfig = RecordingConfig()
+    """What of each run is kept."""
+
     rotation: bool = True
     """Let isolated molecules rotate; a forecaster that never saw rotation never learns it."""
 
     minimize: bool = True
     """Relax the start structure before the first step."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of all random numbers; another seed makes other, independent runs."""
+
     workers: int = Field(default=1, ge=1)
     """Processes side by side, each with one BLAS thread."""
 
     output: Path
+    """H5MD file to make, relative to the folder that the command is run in."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ReferenceConfig:
         if any(not 0.0 < value < 1.0e5 for value in self.temperatures):
             raise ValueError(f"temperatures must lie between 0 and 100000 K, not {self.temperatures}")
+        if self.timestep > LONGEST_TIMESTEP:
+            raise ValueError(
+                f"timestep is {self.timestep:g} fs, longer than any reference stays stable; at most {LONGEST_TIMESTEP:g} fs, often 0.5 fs"
+            )
         steps = self.recording.every / self.timestep
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
             raise ValueError(f"recording.every ({self.recording.every:g} fs) must be a multiple of timestep ({self.timestep:g} fs)")
+        if self.recording.duration < self.recording.every * (1.0 - 1e-6):
+            raise ValueError(
+                f"recording.duration ({self.recording.duration:g} fs) must be at least recording.every ({self.recording.every:g} fs)"
+            )
         return self
 
     @property

@@ -1,35 +1,35 @@
 """One run of reference molecular dynamics: relax, equilibrate, record; killed at any point it continues exactly.
 
-At every checkpoint the calculator is built anew, so that a run that was interrupted and one that was not see the same
-starting guesses and end bit for bit alike.
+At every checkpoint the calculator is built anew and the atoms are set to the frame that was stored, so that a run that
+was interrupted and one that was not see the same starting guesses and end bit for bit alike.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase import Atoms, units
-from ase.calculators.calculator import CalculatorError
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
-from forcefree.csvr import rescaling_factor
 from forcefree.data.h5md import StoreWriter, read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
+from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, last_checkpoint, mark_done
 from forcefree.reference.config import ReferenceConfig
 from forcefree.reference.starts import load_start
+from forcefree.reference.thermostat import Rescaling, conserved_by
+from forcefree.state import State
 from forcefree.units import BOLTZMANN
-
-FRAMES_PER_CHECKPOINT = 250
+from forcefree.velocities import allowed
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,8 @@ def record(run: Run, part: Path) -> Iterator[int]:
     Raises:
         ForcefreeError: If the reference calculator fails or the dynamics runs away.
     """
-    config = run.config
-    frames = config.frames_per_run
-    if part.exists():
-        with StoreWriter(part, resume=True) as writer:
-            done = writer.length(run.name)
-            done = frames if done >= frames else done - done % FRAMES_PER_CHECKPOINT
-            writer.truncate(run.name, done)
-        if done == 0:
-            part.unlink()
-    else:
-        done = 0
+    frames = run.config.frames_per_run
+    done = last_checkpoint(run.name, part, frames)
     if done >= frames:
         yield done
         return
@@ -94,18 +85,33 @@ def record(run: Run, part: Path) -> Iterator[int]:
     with writer:
         while done < frames:
             count = min(FRAMES_PER_CHECKPOINT, frames - done)
-            writer.append(_guarded(run, atoms, done, count))
+            with _reporting(f"{run.name} failed at {run.temperature:g} K after {done} frames"):
+                chunk = _chunk(run, atoms, done, count)
+            writer.append(chunk)
             writer.flush()
             done += count
+            mark_done(part, done)
+            _place(atoms, chunk)
             yield done
 
 
 def _new_part(run: Run, atoms: Atoms, part: Path) -> StoreWriter:
-    part.parent.mkdir(parents=True, exist_ok=True)
     writer = StoreWriter(part)
     writer.declare(_frame_arrays(run, atoms, 0, 0), chunk_frames=FRAMES_PER_CHECKPOINT)
     writer.begin()
     return writer
+
+
+@contextmanager
+def _reporting(what: str) -> Iterator[None]:
+    """Whatever a calculator raises, and each has its own errors, ends in a sentence."""
+    try:
+        yield
+    except ForcefreeError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or "no reason given"
+        raise ForcefreeError(f"{what}: the reference calculator raised {type(error).__name__}: {reason}") from error
 
 
 def _equilibrated(run: Run) -> Atoms:
@@ -113,37 +119,37 @@ def _equilibrated(run: Run) -> Atoms:
     rng = run.generator(0)
     atoms = load_start(config.start, seed=config.seed)
     atoms.calc = build_calculator(config.calculator)
-    isolated = not bool(atoms.pbc.any())
-    try:
+    with _reporting(f"{run.name} failed while it was equilibrated at {run.temperature:g} K"):
         if config.minimize:
             BFGS(atoms, logfile=None).run(fmax=0.01, steps=300)
         MaxwellBoltzmannDistribution(atoms, temperature_K=run.temperature, rng=rng)
         friction = 1.0 / (config.equilibration.friction_time * units.fs)
-        langevin = Langevin(
-            atoms, config.timestep * units.fs, temperature_K=run.temperature, friction=friction, rng=rng, fixcm=False
-        )
+        langevin = Langevin(atoms, config.timestep * units.fs, temperature_K=run.temperature, friction=friction, rng=rng, fixcm=False)
         langevin.run(round(config.equilibration.duration / config.timestep))
-    except CalculatorError as error:
-        raise ForcefreeError(f"the reference calculator failed while {run.name} was equilibrated at {run.temperature:g} K: {error}") from error
-    Stationary(atoms, preserve_temperature=False)
-    if isolated and not config.rotation:
-        ZeroRotation(atoms, preserve_temperature=False)
+        if not bool(np.isfinite(atoms.positions).all()):
+            raise ForcefreeError(
+                f"{run.name} at {run.temperature:g} K ran away while it was equilibrated; "
+                f"use a time step shorter than {config.timestep:g} fs or check the start structure"
+            )
+    still = State.from_atoms([atoms])
+    atoms.set_velocities(allowed(still, still.velocities, conserved_by(config)).numpy() / units.fs)
     return atoms
 
 
 def _continued(run: Run, part: Path) -> Atoms:
-    last = next(iter(read_store(part, [run.name])))
-    atoms = Atoms(last.numbers, positions=last.positions[-1], cell=last.cell, pbc=last.pbc)
-    assert last.velocities is not None
-    atoms.set_velocities(last.velocities[-1] / units.fs)
+    """The start structure, with its charges and whatever else a calculator reads, at the last frame stored."""
+    atoms = load_start(run.config.start, seed=run.config.seed)
+    stored = next(iter(read_store(part, [run.name])))
+    if not np.array_equal(stored.numbers, atoms.numbers) or not np.array_equal(stored.masses, atoms.get_masses()):
+        raise ForcefreeError(f"the start structure is not the one that {part} was begun with; restore it or remove {part.parent}")
+    _place(atoms, stored)
     return atoms
 
 
-def _guarded(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
-    try:
-        return _chunk(run, atoms, done, count)
-    except CalculatorError as error:
-        raise ForcefreeError(f"the reference calculator failed in {run.name} at {run.temperature:g} K after {done} frames: {error}") from error
+def _place(atoms: Atoms, trajectory: Trajectory) -> None:
+    assert trajectory.velocities is not None
+    atoms.set_positions(trajectory.positions[-1])
+    atoms.set_velocities(trajectory.velocities[-1] / units.fs)
 
 
 def _chunk(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
@@ -151,22 +157,24 @@ def _chunk(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
     config = run.config
     atoms.calc = build_calculator(config.calculator)
     verlet = VelocityVerlet(atoms, config.timestep * units.fs)
-    rng = run.generator(1 + done)
+    nvt = config.recording.ensemble == "nvt"
+    thermostat = Rescaling.of(config, run.temperature, atoms, run.generator(1 + done)) if nvt else None
     arrays = _frame_arrays(run, atoms, done, count)
+    assert arrays.velocities is not None
+    assert arrays.energies is not None
     for row in range(count):
         if done + row > 0:
             for _ in range(config.steps_per_frame):
                 verlet.run(1)
-                if config.recording.ensemble == "nvt":
-                    _rescale(run, atoms, rng)
+                if thermostat is not None:
+                    thermostat.apply(atoms)
         arrays.positions[row] = atoms.positions
-        assert arrays.velocities is not None and arrays.energies is not None
         arrays.velocities[row] = atoms.get_velocities() * units.fs
         arrays.energies[row] = atoms.get_potential_energy()
         if arrays.forces is not None:
             arrays.forces[row] = atoms.get_forces()
         temperature = 2.0 * atoms.get_kinetic_energy() / (3.0 * len(atoms) * BOLTZMANN)
-        if not math.isfinite(arrays.energies[row]) or temperature > 50.0 * run.temperature + 1000.0:
+        if not (math.isfinite(arrays.energies[row]) and temperature <= 50.0 * run.temperature + 1000.0):
             raise ForcefreeError(
                 f"{run.name} at {run.temperature:g} K ran away ({temperature:.0f} K after {arrays.times[row]:g} fs); "
                 f"use a time step shorter than {config.timestep:g} fs or check the start structure"
@@ -184,13 +192,14 @@ def _frame_arrays(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
         "calculator": config.calculator.model_dump(mode="json"),
         "timestep": config.timestep,
         "rotation": config.rotation,
+        "charge": float(atoms.get_initial_charges().sum()),
         "velocities": "recorded",
     }
     return Trajectory(
         name=run.name,
         numbers=atoms.numbers.astype(np.int64),
         masses=atoms.get_masses(),
-        times=(done + np.arange(count)) * config.recording.every,
+        times=np.arange(done, done + count, dtype=np.float64) * config.recording.every,
         positions=np.empty(shape),
         velocities=np.empty(shape),
         energies=np.empty(count),
@@ -199,18 +208,3 @@ def _frame_arrays(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
         pbc=np.asarray(atoms.pbc, dtype=bool),
         provenance=provenance,
     )
-
-
-def _rescale(run: Run, atoms: Atoms, rng: np.random.Generator) -> None:
-    """One CSVR step after a time step, with the degrees of freedom that the conservation laws leave."""
-    conserved = 3 if atoms.pbc.any() or run.config.rotation else 6
-    freedom = 3 * len(atoms) - conserved
-    mean_kinetic = 0.5 * freedom * BOLTZMANN * run.temperature
-    factor = rescaling_factor(
-        torch.tensor([atoms.get_kinetic_energy() / mean_kinetic], dtype=torch.float64),
-        torch.tensor([freedom], dtype=torch.float64),
-        math.exp(-run.config.timestep / run.config.recording.thermostat_time),
-        torch.tensor([rng.standard_normal()], dtype=torch.float64),
-        torch.tensor([rng.chisquare(freedom - 1)], dtype=torch.float64),
-    )
-    atoms.set_momenta(atoms.get_momenta() * float(factor))

@@ -9,12 +9,16 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 from ase.io import read
+from ase.neighborlist import neighbor_list
 
 from forcefree.errors import ForcefreeError
 from forcefree.reference.config import StartConfig
 
 BUNDLED = {"ethanol": "CH3CH2OH", "water": "H2O", "methane": "CH4"}
 """Everyday names of molecules of ASE's G2 collection."""
+
+CLOSEST = 0.4
+"""Å; two atoms nearer than this are a mistake, or a mix-up of units."""
 
 
 def load_start(config: StartConfig, *, seed: int = 0) -> Atoms:
@@ -35,6 +39,12 @@ def load_start(config: StartConfig, *, seed: int = 0) -> Atoms:
     if config.smiles is not None:
         return check_structure(_from_smiles(config.smiles, seed), f"SMILES '{config.smiles}'")
     return check_structure(_from_name(str(config.name)), f"'{config.name}'")
+
+
+def bundled_starts() -> list[str]:
+    """Names of starts that come with the package; those of ASE's G2 collection are known too."""
+    folder = Path(str(resources.files("forcefree.models") / "bundled"))
+    return sorted({*BUNDLED, *(path.stem for path in folder.glob("*.xyz"))})
 
 
 def find_start(text: str) -> Atoms:
@@ -68,7 +78,8 @@ def check_structure(atoms: Atoms, source: str) -> Atoms:
     """Refuse structures that no dynamics can start from.
 
     Raises:
-        ForcefreeError: If there are no atoms, unknown elements, or NaN or overlapping positions.
+        ForcefreeError: If there are no atoms, unknown elements, NaN or overlapping positions, a periodic direction
+            without a cell vector, or constraints.
     """
     if len(atoms) == 0:
         raise ForcefreeError(f"{source} has zero atoms; at least one atom is needed")
@@ -77,14 +88,18 @@ def check_structure(atoms: Atoms, source: str) -> Atoms:
         raise ForcefreeError(f"{source} has a position that is not a finite number (atom {worst}); mend the file")
     if bool((atoms.numbers < 1).any()):
         raise ForcefreeError(f"{source} has an atom without an element (atomic number {int(atoms.numbers.min())})")
-    if len(atoms) > 1:
-        distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
-        np.fill_diagonal(distances, np.inf)
-        if distances.min() < 0.4:
-            i, j = np.unravel_index(int(distances.argmin()), distances.shape)
-            raise ForcefreeError(
-                f"{source} has atoms {i} and {j} only {distances.min():.3f} Å apart; no two atoms come closer than 0.4 Å, check the units"
-            )
+    periodic = atoms.cell.array[atoms.pbc]
+    if len(periodic) and not bool(np.isfinite(periodic).all() and np.linalg.matrix_rank(periodic, tol=1e-6) == len(periodic)):
+        raise ForcefreeError(f"{source} is periodic but its cell {atoms.cell.array.tolist()} does not span the periodic directions")
+    if atoms.constraints:
+        raise ForcefreeError(f"{source} has constraints ({atoms.constraints[0]}); every atom moves freely here, so remove them")
+    i, j, distances = neighbor_list("ijd", atoms, CLOSEST)
+    if len(distances):
+        worst = int(distances.argmin())
+        raise ForcefreeError(
+            f"{source} has atoms {i[worst]} and {j[worst]} only {distances[worst]:.3f} Å apart; "
+            f"no two atoms come closer than {CLOSEST} Å, check the units"
+        )
     return atoms
 
 
@@ -97,23 +112,26 @@ def _from_name(name: str) -> Atoms:
         return molecule(BUNDLED.get(name, name))
     except KeyError as error:
         raise ForcefreeError(
-            f"'{name}' is neither a file nor a known start; bundled are {', '.join(BUNDLED)}, others are names of ASE's G2 collection"
+            f"'{name}' is neither a file nor a known start; bundled are {', '.join(bundled_starts())}, others are names of ASE's G2 collection"
         ) from error
 
 
 def _from_smiles(smiles: str, seed: int) -> Atoms:
     try:
-        from rdkit import Chem, RDLogger
-        from rdkit.Chem import AllChem
+        from rdkit import Chem
+        from rdkit.Chem.rdDistGeom import EmbedMolecule
+        from rdkit.Chem.rdForceFieldHelpers import MMFFOptimizeMolecule
+        from rdkit.rdBase import BlockLogs
     except ImportError as error:
         raise ForcefreeError("a SMILES start needs RDKit; install it with: pip install 'forcefree[rdkit]'") from error
-    RDLogger.DisableLog("rdApp.*")
-    parsed = Chem.MolFromSmiles(smiles)
-    if parsed is None or parsed.GetNumAtoms() == 0:
-        raise ForcefreeError(f"'{smiles}' is not a SMILES string that RDKit understands")
-    molecule_with_hydrogens = Chem.AddHs(parsed)
-    if AllChem.EmbedMolecule(molecule_with_hydrogens, randomSeed=seed + 1) != 0:  # type: ignore[attr-defined]
-        raise ForcefreeError(f"RDKit could not embed '{smiles}' in three dimensions; give a structure file instead")
-    AllChem.MMFFOptimizeMolecule(molecule_with_hydrogens)  # type: ignore[attr-defined]
-    numbers = [atom.GetAtomicNum() for atom in molecule_with_hydrogens.GetAtoms()]
-    return Atoms(numbers, positions=molecule_with_hydrogens.GetConformer().GetPositions())
+    with BlockLogs():
+        parsed = Chem.MolFromSmiles(smiles)
+        if parsed is None or parsed.GetNumAtoms() == 0:
+            raise ForcefreeError(f"'{smiles}' is not a SMILES string that RDKit understands")
+        with_hydrogens = Chem.AddHs(parsed)
+        if EmbedMolecule(with_hydrogens, randomSeed=seed % 2**31) != 0:
+            raise ForcefreeError(f"RDKit could not embed '{smiles}' in three dimensions; give a structure file instead")
+        MMFFOptimizeMolecule(with_hydrogens)
+    numbers = [atom.GetAtomicNum() for atom in with_hydrogens.GetAtoms()]
+    charges = [atom.GetFormalCharge() for atom in with_hydrogens.GetAtoms()]
+    return Atoms(numbers, positions=with_hydrogens.GetConformer().GetPositions(), charges=charges)

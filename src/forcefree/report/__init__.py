@@ -1,1 +1,5 @@
-"""One self-contained HTML page."""
+"""One self-contained HTML page: numbers, plots, a 3-D viewer."""
+
+from forcefree.report.writing import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,207 @@
+"""The whole analysis: a trajectory beside its reference, measure by measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from forcefree.analysis.diffusion import diffusion_measures
+from forcefree.analysis.discard import Discard
+from forcefree.analysis.energetics import EnergyOptions, drift_measure, potential_measures
+from forcefree.analysis.motion import conserved_by
+from forcefree.analysis.pieces import Piece, Split, cut, split_halves
+from forcefree.analysis.result import Analysis, EnergyResult, Measure, SideResult
+from forcefree.analysis.sample import Sample, check_pair, load_sample
+from forcefree.analysis.structure import radial_measure, structure_measures
+from forcefree.analysis.thermal import temperature_measures, temperatures
+from forcefree.analysis.verdict import Thresholds, conclude
+from forcefree.analysis.vibrations import vibration_measures
+from forcefree.reference.config import CalculatorConfig
+
+Progress = Callable[[str], None]
+"""Told what is being done now."""
+
+_FEW_RUNS = 6
+
+
+def analyze(
+    trajectory: Path | str,
+    reference: Path | str,
+    *,
+    calculator: CalculatorConfig | str | None = "stored",
+    temperature: float | None = None,
+    discard: str = "10%",
+    samples: int = 400,
+    workers: int = 1,
+    splits: int = 10,
+    seed: int = 0,
+    thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Measure a trajectory beside its reference and beside what the reference says of itself.
+
+    Args:
+        trajectory: H5MD store with velocities.
+        reference: H5MD store of the same system with velocities.
+        calculator: For true energies: ``"stored"`` takes the one that the reference's provenance names, another name or
+            configuration takes that one, None or ``"none"`` leaves energies out.
+        temperature: K, where the trajectory holds runs at several target temperatures.
+        discard: Start of each run of the trajectory that is left out, such as ``"10%"`` or ``"5ps"``.
+        samples: Frames whose true energy is computed.
+        workers: Processes that compute them.
+        splits: Random halves of the reference.
+        seed: Of the splits.
+        thresholds: What the trajectory is held to.
+        progress: Told what is being done now.
+
+    Returns:
+        The measures with their verdicts and everything that a report shows.
+
+    Raises:
+        ForcefreeError: If a file cannot be used, or the two do not belong together.
+    """
+    tell = progress or (lambda _: None)
+    limits = thresholds or Thresholds()
+    tell("reading")
+    model, base = _load(Path(trajectory), Path(reference), temperature, Discard.of(discard))
+    ours, theirs = cut(model, base)
+    halves = split_halves(ours, theirs, count=splits, seed=seed)
+    kelvin = model.temperature or base.temperature or temperatures(base.runs)["all"][0]
+    tell("temperatures")
+    measures = [_completeness(model), *temperature_measures(model, base, limits)]
+    found: dict[str, Any] = {}
+    tell("true energies")
+    chosen = _energy_options(calculator, base, samples, workers)
+    notes = _notes(model, base, chosen)
+    if chosen is not None:
+        measures += _energies(model, base, (ours, theirs), kelvin, chosen, limits, seed, found)
+    tell("vibrations")
+    vibration, found["spectrum"], more = vibration_measures(ours, theirs, halves, kelvin, base, limits)
+    measures += vibration
+    notes += more
+    tell("structure")
+    measures += _structure(base, ours, theirs, halves, limits, found)
+    used = {"discard": discard, "samples": samples, "splits": splits, "seed": seed, "thresholds": limits.model_dump()}
+    found |= {"options": used | _amounts(ours, theirs, halves), "stopped": model.stopped, "notes": notes}
+    return Analysis(trajectory=_side(model), reference=_side(base), measures=measures, conclusion=conclude(measures), **found)
+
+
+def _load(trajectory: Path, reference: Path, temperature: float | None, discard: Discard) -> tuple[Sample, Sample]:
+    model = load_sample(trajectory, temperature=temperature, discard=discard)
+    base = load_sample(reference, temperature=model.temperature if temperature is None else temperature)
+    check_pair(model, base)
+    return model, base
+
+
+def _completeness(model: Sample) -> Measure:
+    stopped, runs = len(model.stopped), len(model.whole)
+    return Measure(
+        key="stopped",
+        group="completeness",
+        label="replicas stopped by a guard",
+        model=stopped,
+        deviation=stopped,
+        threshold=0.0,
+        verdict="does not hold" if stopped else "holds",
+        note=f"of {runs}",
+    )
+
+
+def _energies(
+    model: Sample,
+    reference: Sample,
+    pieces: tuple[list[Piece], list[Piece]],
+    kelvin: float,
+    options: EnergyOptions,
+    limits: Thresholds,
+    seed: int,
+    found: dict[str, Any],
+) -> list[Measure]:
+    measures, result = potential_measures(pieces[0], pieces[1], kelvin, options, limits, seed)
+    if model.ensemble == "nve":
+        drift, times, total = drift_measure(model, reference, options, limits)
+        measures = [drift, *measures]
+        result = EnergyResult(**{**result.model_dump(), "times": times, "total": total})
+    found["energies"] = result
+    return measures
+
+
+def _structure(
+    reference: Sample, ours: list[Piece], theirs: list[Piece], halves: list[Split], limits: Thresholds, found: dict[str, Any]
+) -> list[Measure]:
+    measures, found["distributions"] = structure_measures(ours, theirs, halves, limits)
+    if reference.runs[0].pbc.all():
+        radial, distances, found["radial"] = radial_measure(ours, theirs, halves, limits)
+        found["distributions"] += distances
+        moving, found["displacements"] = diffusion_measures(ours, theirs, limits)
+        measures += [radial, *moving]
+    return measures
+
+
+def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, samples: int, workers: int) -> EnergyOptions | None:
+    stored = reference.whole[0].provenance.get("calculator")
+    own = CalculatorConfig.parse(stored, f"the calculator in {reference.path}") if isinstance(stored, dict) else None
+    if wanted is None or wanted == "none":
+        return None
+    named = CalculatorConfig(name=wanted) if isinstance(wanted, str) else wanted
+    chosen = own if wanted == "stored" else named
+    if chosen is None:
+        return None
+    has_energies = all(run.energies is not None for run in reference.runs)
+    return EnergyOptions(chosen, stored=has_energies and chosen == own, samples=samples, workers=workers)
+
+
+def _notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> list[str]:
+    notes = []
+    if len(reference.runs) == 1:
+        notes.append(
+            "The reference is a single run, so its halves are stretches of time: where the run is slow to forget, the ceiling is too "
+            "low and the trajectory is judged too harshly."
+        )
+    elif len(reference.runs) < _FEW_RUNS:
+        notes.append(f"The reference has only {len(reference.runs)} runs, so the ceiling is uncertain; at least {_FEW_RUNS} are better.")
+    if len(model.runs) < len(model.whole):
+        notes.append(f"{len(model.whole) - len(model.runs)} of {len(model.whole)} replicas are too short to be analysed and are left out.")
+    if conserved_by(model.runs) != conserved_by(reference.runs):
+        notes.append(
+            f"The trajectory conserves {conserved_by(model.runs)}, the reference {conserved_by(reference.runs)}; temperatures count "
+            "the freedom of each, and spectra are taken without rigid rotation."
+        )
+    if energies is None:
+        notes.append("True energies were not computed: no calculator was chosen, and none is named in the reference's provenance.")
+    if "derived" in str(model.whole[0].provenance.get("velocities", "")):
+        notes.append("The trajectory's velocities were derived from positions, which damps fast vibrations.")
+    return notes
+
+
+def _amounts(ours: list[Piece], theirs: list[Piece], halves: list[Split]) -> dict[str, Any]:
+    frames = theirs[0].frames
+    return {
+        "piece_ps": float(f"{len(frames) * frames.spacing / 1000.0:.6g}"),
+        "pieces_of_trajectory": len(ours),
+        "pieces_of_reference": len(theirs),
+        "pieces_compared": len(halves[0].model),
+    }
+
+
+def _side(sample: Sample) -> SideResult:
+    run = sample.runs[0]
+    return SideResult(
+        path=str(sample.path),
+        formula=str(Atoms(run.numbers).get_chemical_formula()),
+        n_atoms=len(run.numbers),
+        periodic=sample.periodic,
+        runs=len(sample.whole),
+        analysed_runs=len(sample.runs),
+        spacing=sample.spacing,
+        duration=float(np.round(sample.duration / 1000.0, 6)),
+        ensemble=sample.ensemble,
+        temperature=sample.temperature,
+        conserved=conserved_by(sample.runs),
+        shown_run=run.name,
+        provenance=sample.whole[0].provenance,
+    )

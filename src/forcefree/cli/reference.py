@@ -1,0 +1,98 @@
+"""``forcefree reference``: true trajectories, made with any ASE calculator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forcefree.reference.summary import TemperatureSummary
+
+
+def reference(
+    config: Annotated[Path, typer.Argument(help="YAML file that says what to make.")],
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Processes side by side, instead of the file's number.")] = None,
+) -> None:
+    """Make reference trajectories: many independent runs, equilibrated with Langevin, recorded as NVE or NVT.
+
+    Runs go on in parallel, with one BLAS thread each. Killed at any point, the same command continues, and ends with
+    the same frames as if nothing had happened; the number of workers changes nothing but the time.
+
+    \b
+    Example of a configuration (every key is in the documentation):
+      calculator: {name: gfn2-xtb}
+      start: {name: ethanol}
+      temperatures: [300, 500]
+      runs_per_temperature: 8
+      timestep: 0.5 fs
+      equilibration: {duration: 1 ps}
+      recording: {ensemble: nve, duration: 5 ps, every: 1 fs}
+      workers: 2
+      output: ethanol.h5
+
+    \b
+    Examples:
+      forcefree reference ethanol.yaml
+      forcefree reference ethanol.yaml --workers 16
+    """  # noqa: D301
+    from rich.console import Console
+
+    from forcefree.reference.campaign import make_reference
+    from forcefree.reference.config import ReferenceConfig
+    from forcefree.reference.summary import summarize
+
+    settings = ReferenceConfig.read(config)
+    if workers is not None:
+        settings = ReferenceConfig.parse({**settings.model_dump(), "workers": workers}, "--workers")
+    with _FrameBar() as bar:
+        store = make_reference(settings, bar.update)
+    _show(summarize(store), store, Console())
+
+
+class _FrameBar:
+    """Progress bar whose ETA counts only what this call adds, also when it continues an earlier one."""
+
+    def __enter__(self) -> _FrameBar:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames, elapsed"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            speed_estimate_period=120.0,
+        )
+        self._progress.start()
+        return self
+
+    def update(self, done: int, total: int) -> None:
+        """Show how many frames of how many are written."""
+        if not self._progress.tasks:
+            self._progress.add_task("reference", total=total, completed=done)
+        self._progress.update(self._progress.task_ids[0], completed=done)
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+
+def _show(summaries: Sequence[TemperatureSummary], store: Path, console: object) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    assert isinstance(console, Console)
+    table = Table(title=str(store))
+    for column in ("target T / K", "runs", "frames", "mean T / K", "energy drift / (meV/atom/ps)"):
+        table.add_column(column, justify="right")
+    for row in summaries:
+        drift = "-" if row.drift is None else f"{row.drift:.3g}"
+        table.add_row(f"{row.temperature:g}", str(row.runs), str(row.frames), f"{row.mean_temperature:.1f} ± {row.error:.1f}", drift)
+    console.print(table)

@@ -1,0 +1,118 @@
+"""``forcefree simulate``: trajectories without forces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from forcefree.simulation.progress import ProgressCallback
+    from forcefree.simulation.simulate import Simulation
+
+
+def simulate(
+    model: Annotated[str, typer.Argument(help="Model file, or the name of a bundled model such as trajcast-ethanol.")],
+    start: Annotated[str, typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Trajectory: .h5 (H5MD) or .extxyz. A .csv log is kept beside it.")],
+    duration: Annotated[str, typer.Option(help="Recorded time per replica, such as 50ps or 1ns.")],
+    ensemble: Annotated[str, typer.Option(help="nvt (with a thermostat) or nve.")] = "nvt",
+    temperature: Annotated[float | None, typer.Option(help="K; velocities are drawn at it.")] = None,
+    replicas: Annotated[int, typer.Option(help="Independent copies that advance together.")] = 1,
+    equilibration: Annotated[str, typer.Option(help="Time before recording, such as 5ps; 0 for none.")] = "0",
+    thermostat: Annotated[str, typer.Option(help="csvr or langevin.")] = "csvr",
+    thermostat_time: Annotated[str, typer.Option(help="Relaxation time of the thermostat.")] = "1ps",
+    propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct or reversible.")] = "auto",
+    interval: Annotated[str | None, typer.Option(help="Length of a step, such as 10fs; the model's recommendation by default.")] = None,
+    corrections: Annotated[int | None, typer.Option(help="Fixed-point corrections of the reversible propagator.")] = None,
+    save_every: Annotated[
+        str | None, typer.Option(help="Time between frames; may be shorter than a step, such as 2fs for spectra.")
+    ] = None,
+    log_every: Annotated[str | None, typer.Option(help="Time between rows of the CSV log.")] = None,
+    velocities: Annotated[str | None, typer.Option(help="maxwell-boltzmann, or start for those of the start structure.")] = None,
+    rotation: Annotated[bool | None, typer.Option(help="Let isolated molecules rotate.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
+    guards: Annotated[bool, typer.Option(help="Stop replicas that leave what training saw.")] = True,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint; with a longer --duration, extend the run.")] = False,
+) -> None:
+    """Simulate replicas of a system with a trained model.
+
+    The trajectory is H5MD or extended XYZ, with a CSV log and a checkpoint beside it. A run that was stopped, even
+    killed, goes on with --resume and ends with the same frames as if it had not been. A replica that leaves the world of
+    the training data is stopped with a sentence; the others go on.
+
+    \b
+    Examples:
+      forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 1ns --replicas 64 -o traj.h5
+      forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 20ps --save-every 2fs -o spectrum.h5
+      forcefree simulate my.safetensors start.xyz --ensemble nve --temperature 300 --duration 50ps -o nve.extxyz
+      forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 2ns --replicas 64 -o traj.h5 --resume
+    """  # noqa: D301 (\\b is for the command line's help)
+    from forcefree.simulation.simulate import simulate as run
+
+    options: dict[str, Any] = {
+        "ensemble": ensemble,
+        "temperature": temperature,
+        "duration": duration,
+        "equilibration": 0.0 if equilibration == "0" else equilibration,
+        "replicas": replicas,
+        "velocities": velocities,
+        "rotation": rotation,
+        "thermostat": thermostat,
+        "thermostat_time": thermostat_time,
+        "propagator": propagator,
+        "corrections": corrections,
+        "guards": guards,
+        "seed": seed,
+        "device": device,
+    }
+    options |= {
+        key: value for key, value in (("interval", interval), ("save_every", save_every), ("log_every", log_every)) if value is not None
+    }
+    try:
+        with _bar() as tell:
+            result = run(model, start, output=output, resume=resume, progress=tell, **options)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; go on with the same command and --resume (checkpoint beside {output})", err=True)
+        raise typer.Exit(130) from None
+    _tell_end(result)
+
+
+class _bar:  # noqa: N801 (used as a function)
+    """A progress bar with speed and time left, on the screen of whoever waits."""
+
+    def __enter__(self) -> ProgressCallback:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.fields[time]}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("simulation", total=None, time="starting", speed="")
+        self._progress.start()
+        return self._update
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _update(self, report: Any) -> None:
+        phase = "equilibrating" if report.time < 0 else f"{report.time / 1000.0:.1f} ps"
+        speed = f"{report.ns_per_day:.1f} ns/day in all, {report.temperature:.0f} K, {report.running} running"
+        self._progress.update(self._task, total=report.total, completed=report.step, time=phase, speed=speed)
+
+
+def _tell_end(result: Simulation) -> None:
+    for sentence in result.stopped.values():
+        typer.echo(sentence, err=True)
+    lost = f", {len(result.stopped)} of {result.state.n_systems} replicas stopped" if result.stopped else ""
+    typer.echo(
+        f"{result.state.n_systems} replicas to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "
+        f"{result.propagator['interval']:g} fs{lost}; {result.ns_per_day:.1f} ns/day in all; frames in {result.output}, log in {result.log}"
+    )

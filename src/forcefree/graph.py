@@ -1,0 +1,143 @@
+"""Neighbour lists: all pairs for small molecules, vesin's cell list for everything else, reused inside a Verlet skin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from vesin import NeighborList
+
+from forcefree.errors import ForcefreeError
+from forcefree.state import State
+
+LARGEST_ALL_PAIRS = 48
+"""Isolated systems up to this many atoms keep all their pairs, for good; the envelope silences the distant ones."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs sorted by receiver.
+
+    Attributes:
+        receiver: Atom that a message goes to, non-decreasing, shape (n_pairs,).
+        sender: Atom that it comes from, shape (n_pairs,).
+        shift: Cell shift of the sender in units of the cell vectors, shape (n_pairs, 3), or None without periodicity.
+        degree: Number of pairs of every receiver, where all have the same, otherwise 0.
+    """
+
+    receiver: Tensor
+    sender: Tensor
+    shift: Tensor | None
+    degree: int
+
+    def vectors(self, state: State, positions: Tensor) -> Tensor:
+        """Vectors from receiver to sender.
+
+        Args:
+            state: Cells and systems.
+            positions: Å, shape (n_atoms, 3).
+
+        Returns:
+            Å, shape (n_pairs, 3), in the precision of ``positions``.
+        """
+        vectors = positions[self.sender] - positions[self.receiver]
+        if self.shift is None:
+            return vectors
+        cells = state.cell.to(positions)[state.system[self.receiver]]
+        return vectors + torch.einsum("ni,nij->nj", self.shift.to(positions), cells)
+
+
+def sum_by_receiver(messages: Tensor, receiver: Tensor, n_atoms: int, degree: int) -> Tensor:
+    """Sum messages (n_pairs, ...) over the pairs of each receiver, to shape (n_atoms, ...)."""
+    if degree:
+        return messages.view(n_atoms, degree, *messages.shape[1:]).sum(dim=1)
+    total = messages.new_zeros(n_atoms, *messages.shape[1:])
+    return total.index_add(0, receiver, messages)
+
+
+class Neighbours:
+    """The pairs of a state within a cutoff, kept until an atom has moved by half the skin.
+
+    Args:
+        cutoff: Å.
+        skin: Extra distance in Å within which pairs are kept ready; zero finds them anew for every state.
+
+    Raises:
+        ForcefreeError: If the cutoff is not positive.
+    """
+
+    def __init__(self, cutoff: float, skin: float = 0.0) -> None:
+        if not cutoff > 0.0:
+            raise ForcefreeError(f"a cutoff must be positive, not {cutoff:g} Å")
+        self.cutoff, self.skin = cutoff, skin
+        self._pairs: Pairs | None = None
+        self._origin: State | None = None
+
+    def __call__(self, state: State) -> Pairs:
+        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences."""
+        if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
+            self._pairs = find_pairs(state, self.cutoff + self.skin)
+            self._origin = state
+        return self._pairs
+
+    def _still_valid(self, state: State, origin: State) -> bool:
+        if state.n_atoms != origin.n_atoms or not torch.equal(state.system, origin.system) or not torch.equal(state.pbc, origin.pbc):
+            return False
+        if _keeps_all_pairs(state):
+            return True
+        if not torch.equal(state.cell, origin.cell):
+            return False
+        moved = (state.positions - origin.positions).square().sum(dim=-1).max()
+        return bool(moved <= (0.5 * self.skin) ** 2) and self.skin > 0.0
+
+
+def find_pairs(state: State, cutoff: float) -> Pairs:
+    """All directed pairs within ``cutoff``, every periodic image counted, none of an atom with itself in the same cell.
+
+    Args:
+        state: One or more systems.
+        cutoff: Å.
+    """
+    if _keeps_all_pairs(state):
+        return _all_pairs(state)
+    found = []
+    offset = 0
+    for index, size in enumerate(state.sizes.tolist()):
+        receiver, sender, shift = _cell_list(state, index, offset, size, cutoff)
+        found.append((receiver + offset, sender + offset, shift))
+        offset += size
+    receiver, sender, shift = (torch.cat(column) for column in zip(*found, strict=True))
+    order = torch.argsort(receiver, stable=True)
+    shifts = shift[order] if bool(state.pbc.any()) else None
+    return Pairs(receiver[order].to(state.system.device), sender[order].to(state.system.device), shifts, degree=0)
+
+
+def _keeps_all_pairs(state: State) -> bool:
+    return bool(state.isolated.all()) and int(state.sizes.max()) <= LARGEST_ALL_PAIRS
+
+
+def _all_pairs(state: State) -> Pairs:
+    sizes = state.sizes
+    starts = torch.cumsum(sizes, 0) - sizes
+    degree = (sizes - 1)[state.system]
+    receiver = torch.repeat_interleave(torch.arange(state.n_atoms, device=sizes.device), degree)
+    first = torch.cumsum(degree, 0) - degree
+    rank = torch.arange(len(receiver), device=sizes.device) - first[receiver]
+    own = (torch.arange(state.n_atoms, device=sizes.device) - starts[state.system])[receiver]
+    sender = starts[state.system[receiver]] + rank + (rank >= own).to(rank.dtype)
+    uniform = bool((sizes == sizes[0]).all())
+    return Pairs(receiver, sender, None, degree=int(sizes[0]) - 1 if uniform else 0)
+
+
+def _cell_list(state: State, index: int, offset: int, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
+    atoms = slice(offset, offset + size)
+    pbc = state.pbc[index].cpu().numpy()
+    search = NeighborList(cutoff=cutoff, full_list=True)
+    i, j, shift = search.compute(
+        points=state.positions[atoms].cpu().numpy(), box=state.cell[index].cpu().numpy(), periodic=pbc, quantities="ijS"
+    )
+    device = state.system.device
+    columns = (torch.from_numpy(array.astype("int64")).to(device) for array in (i, j, shift))
+    receiver, sender, shifts = columns
+    return receiver, sender, shifts

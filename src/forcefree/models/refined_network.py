@@ -1,0 +1,101 @@
+"""The ``fast`` network of TrajCast: velocity-conditioned messages, then refinement of its own provisional trajectory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.nn.bases import GaussianBasis, envelope
+from forcefree.nn.chebyshev import segment_basis, segment_nodes
+from forcefree.nn.refinement import TrajectoryRefinement
+from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
+
+_PAIR_WIDTH = 16
+_MOTION_SCALE = 3.0  # brings relative velocities (Å per 10 fs) and their squares to order one
+
+
+class RefinedNetwork(nn.Module):
+    """Vector coefficients of each atom from one pass over elements, separations and relative velocities.
+
+    Args:
+        config: Widths and depths.
+        n_species: Elements that the model knows.
+        cutoff: Å.
+        t_max: Length of the segment in fs.
+        outputs: Vectors per atom.
+    """
+
+    node_times: Tensor
+    node_basis: Tensor
+
+    def __init__(self, config: TrajCastConfig, n_species: int, cutoff: float, t_max: float, outputs: int) -> None:
+        super().__init__()
+        self._n_species, self._cutoff, self._t_max = n_species, cutoff, t_max
+        channels = config.channels
+        self.radial = GaussianBasis(config.radial_functions, 0.6, cutoff)
+        self.element = nn.Embedding(n_species, channels)
+        self.pair = nn.Embedding(n_species * n_species, _PAIR_WIDTH)
+        width = config.radial_functions + _PAIR_WIDTH
+        self.messages = nn.ModuleList(
+            VelocityMessage(channels, width + 3, config.filter_width, config.neighbours) for _ in range(config.layers)
+        )
+        self.refinements = nn.ModuleList(
+            TrajectoryRefinement(
+                channels, config.radial_functions, _PAIR_WIDTH, config.refinement_width, config.nodes, cutoff, config.neighbours
+            )
+            for _ in range(config.refinements)
+        )
+        self.readouts = nn.ModuleList(nn.Linear(channels, outputs, bias=False) for _ in range(1 + config.refinements))
+        for readout in list(self.readouts)[1:]:
+            nn.init.zeros_(readout.weight)
+        times = segment_nodes(config.nodes, t_max)
+        basis, _ = segment_basis(times, outputs, t_max)
+        self.register_buffer("node_times", times.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("node_basis", basis.to(torch.get_default_dtype()), persistent=False)
+
+    def forward(
+        self, separations: Tensor, velocities: Tensor, species: Tensor, receiver: Tensor, sender: Tensor, scale: Tensor, degree: int
+    ) -> Tensor:
+        """Coefficients of the forecast.
+
+        Args:
+            separations: Vectors from receiver to sender, Å, shape (n_pairs, 3).
+            velocities: Å/fs, shape (n_atoms, 3); only differences between neighbours count.
+            species: Index of each atom's element, shape (n_atoms,).
+            receiver: Shape (n_pairs,), sorted.
+            sender: Shape (n_pairs,).
+            scale: Å, what a coefficient of one means for each atom and output, shape (n_atoms, outputs).
+            degree: Pairs per receiver where all have the same, otherwise 0.
+
+        Returns:
+            Shape (n_atoms, 3, outputs).
+        """
+        relative = (velocities[sender] - velocities[receiver]) * self._t_max
+        distances, directions, motion = relative_motion(separations, relative)
+        pair = self.pair(species[receiver] * self._n_species + species[sender])
+        edges = EdgeFeatures(
+            receiver=receiver,
+            sender=sender,
+            degree=degree,
+            invariants=torch.cat([self.radial(distances), pair, _MOTION_SCALE * motion], dim=-1),
+            envelope=envelope(distances, self._cutoff)[:, None],
+            directions=directions[..., None],
+            velocities=relative[..., None],
+        )
+        scalars = self.element(species)
+        vectors = torch.zeros(*velocities.shape, scalars.shape[-1], dtype=scalars.dtype, device=scalars.device)
+        for message in self.messages:
+            scalars, vectors = message(scalars, vectors, edges)
+        coefficients: Tensor = self.readouts[0](vectors) * scale[:, None]
+        for refinement, readout in zip(self.refinements, list(self.readouts)[1:], strict=True):
+            provisional = self._look_ahead(edges, separations, velocities, coefficients)
+            lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
+            scalars, vectors = refinement(scalars, vectors, edges, self.radial(lengths), pair, provisional, lengths[..., None])
+            coefficients = coefficients + readout(vectors) * scale[:, None]
+        return coefficients
+
+    def _look_ahead(self, edges: EdgeFeatures, separations: Tensor, velocities: Tensor, coefficients: Tensor) -> Tensor:
+        """Separations that the forecast so far has at the nodes, shape (n_pairs, n_nodes, 3)."""
+        moved = velocities[:, None] * self.node_times[:, None] + torch.einsum("nak,mk->nma", coefficients, self.node_basis)
+        return separations[:, None] + moved[edges.sender] - moved[edges.receiver]

@@ -1,0 +1,94 @@
+"""TrajCast: an equivariant message-passing forecaster of one interval, used again and again.
+
+After Thiemann et al., "Force-free molecular dynamics through autoregressive equivariant networks" (arXiv 2503.23794),
+with what this package adds: departures from free flight instead of absolute displacements, relative velocities instead
+of absolute ones, any time inside the interval, and refinement of the provisional trajectory.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from forcefree.graph import Neighbours, Pairs, sum_by_receiver
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.models.refined_network import RefinedNetwork
+from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.nn.bases import envelope
+from forcefree.nn.chebyshev import segment_basis
+from forcefree.state import State
+
+
+class TrajCast(Forecaster):
+    """One frame in, departures from free flight at any time of the interval out.
+
+    Args:
+        card: Elements, cutoff, ``t_max`` and the architecture's options.
+    """
+
+    scales: Tensor
+    lookup: Tensor
+
+    def __init__(self, card: Card) -> None:
+        super().__init__(card)
+        self.config = TrajCastConfig.parse(card.options, f"options of model {card.name}")
+        outputs = self.config.time_functions if self.config.head == "continuous" else 2
+        n_species = len(card.species)
+        self.network: nn.Module = build_network(self.config, n_species, card.cutoff, card.t_max, outputs)
+        self.log_gain = nn.Parameter(torch.zeros(n_species, outputs))
+        self.register_buffer("scales", torch.full((n_species, outputs), 0.1))
+        lookup = torch.zeros(119, dtype=torch.int64)
+        lookup[torch.tensor(card.species)] = torch.arange(n_species)
+        self.register_buffer("lookup", lookup, persistent=False)
+        self._neighbours = Neighbours(card.cutoff)
+
+    def set_scales(self, positions: Tensor, velocities: Tensor) -> None:
+        """Normalise the heads by the root mean square departures of the training data after ``t_max``.
+
+        Args:
+            positions: Å, for each element of the card, shape (n_species,).
+            velocities: Å/fs, shape (n_species,).
+        """
+        if self.config.head == "continuous":
+            self.scales.copy_(positions[:, None].expand_as(self.scales))
+        else:
+            self.scales.copy_(torch.stack([positions, velocities], dim=1))
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        """Departures from free flight; see :meth:`Forecaster.departures`."""
+        state = history[-1]
+        precision = self.log_gain.dtype
+        pairs = self._neighbours(state)
+        separations = pairs.vectors(state, state.positions).to(precision)
+        species = self.lookup[state.numbers]
+        scale = self.scales[species] * self.log_gain.exp()[species]
+        coefficients = self.network(
+            separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree
+        )
+        positions, velocities = self._decode(coefficients, times[:, state.system], precision)
+        return Departures(positions, velocities, self._participation(pairs, separations, state.n_atoms))
+
+    def _decode(self, coefficients: Tensor, times: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Departures at ``times`` (n_times, n_atoms) in fs from coefficients (n_atoms, 3, outputs)."""
+        if self.config.head == "continuous":
+            values, slopes = segment_basis(times, coefficients.shape[-1], self.card.t_max)
+            return (
+                torch.einsum("tnk,nak->tna", values.to(precision), coefficients),
+                torch.einsum("tnk,nak->tna", slopes.to(precision), coefficients),
+            )
+        arrived = (times > 0.0)[..., None].to(precision)
+        return arrived * coefficients[..., 0], arrived * coefficients[..., 1]
+
+    def _participation(self, pairs: Pairs, separations: Tensor, n_atoms: int) -> Tensor:
+        weight = envelope(separations.norm(dim=-1), self.card.cutoff)
+        return torch.tanh(sum_by_receiver(weight, pairs.receiver, n_atoms, pairs.degree))
+
+
+def build_network(config: TrajCastConfig, n_species: int, cutoff: float, t_max: float, outputs: int) -> nn.Module:
+    """The network of a preset; both take and return the same tensors."""
+    if config.preset == "paper":
+        from forcefree.models.tensor_network import TensorNetwork
+
+        return TensorNetwork(config, n_species, cutoff, outputs)
+    return RefinedNetwork(config, n_species, cutoff, t_max, outputs)

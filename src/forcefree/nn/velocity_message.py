@@ -1,0 +1,98 @@
+"""Message passing conditioned on relative velocities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from forcefree.graph import sum_by_receiver
+from forcefree.nn.perceptron import perceptron
+from forcefree.nn.update import GatedUpdate
+
+
+@dataclass(frozen=True)
+class EdgeFeatures:
+    """What every block knows of the pairs of atoms.
+
+    Attributes:
+        receiver: Shape (n_pairs,).
+        sender: Shape (n_pairs,).
+        degree: Pairs per receiver where all have the same, otherwise 0.
+        invariants: Radial basis, pair of elements, radial and transverse relative velocity; shape (n_pairs, n_features).
+        envelope: Smooth cutoff, shape (n_pairs, 1).
+        directions: Unit vectors, shape (n_pairs, 3, 1).
+        velocities: Relative velocities times a unit of time, Å, shape (n_pairs, 3, 1).
+    """
+
+    receiver: Tensor
+    sender: Tensor
+    degree: int
+    invariants: Tensor
+    envelope: Tensor
+    directions: Tensor
+    velocities: Tensor
+
+
+class VelocityMessage(nn.Module):
+    """One block: messages along directions and relative velocities, then a gated update.
+
+    An atom without neighbours receives nothing, and its vectors stay zero.
+
+    Args:
+        channels: Scalars and vectors per atom.
+        n_features: Invariant features of a pair.
+        hidden: Width of the filter network.
+        neighbours: Typical number of neighbours, by the square root of which sums are divided.
+    """
+
+    def __init__(self, channels: int, n_features: int, hidden: int, neighbours: float) -> None:
+        super().__init__()
+        self.filter = perceptron(n_features, hidden, 5 * channels)
+        self.content = perceptron(channels, channels, channels)
+        self.update = GatedUpdate(channels)
+        self._norm = neighbours**-0.5
+
+    def forward(self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures) -> tuple[Tensor, Tensor]:
+        """Pass messages once.
+
+        Args:
+            scalars: Shape (n_atoms, channels).
+            vectors: Shape (n_atoms, 3, channels).
+            edges: Features of the pairs.
+
+        Returns:
+            Scalars and vectors of the same shapes.
+        """
+        n_atoms = len(scalars)
+        content = (self.content(scalars)[edges.sender] * edges.envelope).repeat(1, 5)
+        plain, radial, along, carried, projected = (self.filter(edges.invariants) * content).chunk(5, dim=-1)
+        sent = vectors[edges.sender]
+        inner = (edges.directions * sent).sum(dim=1)
+        message = (
+            (radial + projected * inner)[:, None] * edges.directions + along[:, None] * edges.velocities + carried[:, None] * sent
+        )
+        scalars = scalars + self._norm * sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree)
+        vectors = vectors + self._norm * sum_by_receiver(message, edges.receiver, n_atoms, edges.degree)
+        updated: tuple[Tensor, Tensor] = self.update(scalars, vectors)
+        return updated
+
+
+def relative_motion(separations: Tensor, velocities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Distance, direction and invariants of the relative motion of pairs.
+
+    Args:
+        separations: Å, shape (n_pairs, 3).
+        velocities: Relative velocities times a unit of time, Å, shape (n_pairs, 3).
+
+    Returns:
+        Distances (n_pairs,), unit vectors (n_pairs, 3), and the radial velocity, its square and the squared
+        transverse velocity, shape (n_pairs, 3).
+    """
+    distances = separations.square().sum(dim=-1).clamp_min(1e-12).sqrt()
+    directions = separations / distances[:, None]
+    radial = (velocities * directions).sum(dim=-1)
+    square = radial.square()
+    transverse = velocities.square().sum(dim=-1) - square
+    return distances, directions, torch.stack([radial, square, transverse], dim=-1)

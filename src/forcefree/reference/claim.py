@@ -1,0 +1,55 @@
+"""The folder of unfinished runs: one configuration, one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forcefree.errors import ForcefreeError
+from forcefree.reference.config import ReferenceConfig
+
+
+def same_data(config: ReferenceConfig, other: dict[str, Any] | None) -> bool:
+    """Whether two configurations make the same frames; the number of workers and the file's place change nothing.
+
+    Args:
+        config: The configuration at hand.
+        other: The JSON values of the other one, or None where there is none.
+    """
+    return other is not None and _essence(config.model_dump(mode="json")) == _essence(other)
+
+
+@contextmanager
+def claimed(parts: Path, config: ReferenceConfig) -> Iterator[None]:
+    """Hold the folder of unfinished runs while they are made.
+
+    Args:
+        parts: The folder; it is created.
+        config: What the runs in it belong to.
+
+    Raises:
+        ForcefreeError: If it holds runs of another configuration, or another process is at work in it.
+    """
+    import fcntl
+
+    parts.mkdir(parents=True, exist_ok=True)
+    with (parts / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ForcefreeError(f"another process is at work in {parts}; wait for it or stop it first") from error
+        stamp = parts / "config.json"
+        if stamp.exists() and not same_data(config, json.loads(stamp.read_text())):
+            raise ForcefreeError(f"{parts} holds runs of another configuration; remove it or choose another output")
+        fresh = stamp.with_suffix(".new")
+        fresh.write_text(config.model_dump_json())
+        os.replace(fresh, stamp)
+        yield
+
+
+def _essence(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in ("workers", "output")}

@@ -1,0 +1,141 @@
+"""From a model, a start and options to an engine ready for its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from ase import Atoms
+
+from forcefree.errors import ForcefreeError
+from forcefree.models.forecaster import Forecaster
+from forcefree.reference.starts import check_structure, find_start
+from forcefree.simulation.bodies import Bodies
+from forcefree.simulation.choice import make_propagator
+from forcefree.simulation.engine import Engine
+from forcefree.simulation.guards import Guards, Limits
+from forcefree.simulation.options import SimulationOptions
+from forcefree.simulation.propagators import Propagator
+from forcefree.simulation.schedule import Schedule
+from forcefree.simulation.thermostats import CSVR, Langevin, NoThermostat, Thermostat
+from forcefree.state import State
+from forcefree.streams import Streams
+from forcefree.temperature import degrees_of_freedom, kinetic_temperature
+from forcefree.velocities import HOTTEST, allowed, maxwell_boltzmann
+
+Start: TypeAlias = str | Path | Atoms | Sequence[Atoms] | State
+"""A structure file, a bundled or ASE name, one or more ASE structures, or a state."""
+
+
+def read_start(start: Start) -> State:
+    """The start as a state.
+
+    Raises:
+        ForcefreeError: If it cannot be read, has no atoms, or has positions that are not finite or overlap.
+    """
+    if isinstance(start, State):
+        return start
+    if isinstance(start, (str, Path)):
+        return State.from_atoms([find_start(str(start))])
+    if isinstance(start, Atoms):
+        return State.from_atoms([check_structure(start, "the start structure")])
+    return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(start)])
+
+
+def plan(options: SimulationOptions, propagator: Propagator) -> Schedule:
+    """The schedule that the options ask for with this propagator."""
+    return Schedule.plan(
+        interval=propagator.interval,
+        duration=options.duration,
+        equilibration=options.equilibration,
+        save_every=options.save_every,
+        log_every=options.log_every,
+    )
+
+
+def build_engine(model: Forecaster, start: State, options: SimulationOptions) -> tuple[Engine, Schedule]:
+    """Make the engine of a simulation.
+
+    Args:
+        model: A forecaster of one frame.
+        start: One or more systems, each of which is copied ``options.replicas`` times.
+        options: What to simulate.
+
+    Returns:
+        The engine at its start, its clock at minus the time of equilibration, and its schedule.
+
+    Raises:
+        ForcefreeError: If the model cannot serve the start or the options, or the start has impossible velocities.
+    """
+    model.card.check_system(start)
+    propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
+    schedule = plan(options, propagator)
+    for times in {schedule.frames_per_step: schedule.offsets}.values():
+        _check_offsets(model, propagator, times)
+    device = _device(options.device)
+    model.to(device)
+    state = start.repeat(options.replicas).to(device)
+    state = state.with_(time=torch.full_like(state.time, -schedule.equilibration * schedule.interval))
+    names = tuple(range(options.first_replica, options.first_replica + state.n_systems))
+    streams = Streams(options.seed, names)
+    state = _with_velocities(state, options, streams)
+    guards = _guards(model, state, options) if options.guards else None
+    bodies = Bodies(state, options.conserved)
+    thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
+    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, names=names), schedule
+
+
+def _check_offsets(model: Forecaster, propagator: Propagator, offsets: torch.Tensor) -> None:
+    """Refuse frames inside a step of a model that has fixed times only."""
+    if len(offsets) > 1 and model.card.fixed_times is not None:
+        raise ForcefreeError(
+            f"model {model.card.name} forecasts at fixed times only; save every {propagator.interval:g} fs, or a multiple of that"
+        )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ForcefreeError(f"device '{name}' cannot be used here; write cpu, or cuda on a machine with an NVIDIA GPU") from error
+    return device
+
+
+def _with_velocities(state: State, options: SimulationOptions, streams: Streams) -> State:
+    if options.draws_velocities:
+        assert options.temperature is not None
+        return maxwell_boltzmann(state, options.temperature, streams, options.conserved)
+    if not bool(state.velocities.any()):
+        raise ForcefreeError("the start has no velocities; give a temperature at which to draw them, such as 300 K")
+    hottest = float(kinetic_temperature(state, "nothing", degrees_of_freedom(state, "nothing")).max())
+    if not hottest < HOTTEST:
+        raise ForcefreeError(
+            f"the start has velocities of {hottest:.3g} K, beyond any molecule; they are probably in another unit than Å/fs (ASE's own in a file)"
+        )
+    if options.conserved == "momentum and rotation":
+        return state.with_(velocities=allowed(state, state.velocities, options.conserved))
+    if options.ensemble == "nvt":
+        return state.with_(velocities=allowed(state, state.velocities, "momentum"))
+    return state
+
+
+def _guards(model: Forecaster, state: State, options: SimulationOptions) -> Guards:
+    limits = Limits.of(model.card, isolated=bool(state.isolated.all()))
+    guards = Guards(limits, state, degrees_of_freedom(state, options.conserved, bending=True), options.temperature)
+    broken = guards.broken(state, torch.zeros_like(state.time))
+    if broken:
+        raise ForcefreeError(
+            f"the simulation cannot start because {next(iter(broken.values()))}; relax the start structure or check its units"
+        )
+    return guards
+
+
+def _thermostat(state: State, options: SimulationOptions, interval: float, streams: Streams, bodies: Bodies) -> Thermostat:
+    if options.ensemble == "nve":
+        return NoThermostat()
+    assert options.temperature is not None
+    kind = CSVR if options.thermostat == "csvr" else Langevin
+    return kind(state, options.temperature, options.thermostat_time, interval, streams, bodies)

@@ -1,0 +1,52 @@
+"""Which propagator a simulation gets: what the user asks for, else what the model's card recommends."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from forcefree.errors import ForcefreeError
+from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.propagators import Direct, Propagator
+from forcefree.simulation.reversible import Reversible
+
+PropagatorName = Literal["auto", "direct", "reversible"]
+
+
+def make_propagator(
+    model: Forecaster, name: PropagatorName = "auto", interval: float | None = None, corrections: int | None = None
+) -> Propagator:
+    """Build the propagator of a simulation.
+
+    Args:
+        model: A forecaster of one frame.
+        name: ``auto`` takes the card's recommendation; where the card has none, reversible, which held energies and
+            equipartition better than direct with every model measured so far.
+        interval: Length of a whole step in fs; recommended, else the longest that the model has, when not given.
+        corrections: Of the reversible propagator; recommended, else 1, when not given.
+
+    Raises:
+        ForcefreeError: If the model cannot serve the propagator at that interval, or an option does not belong to it.
+    """
+    advice = model.card.propagator
+    chosen = str(advice.get("name", "reversible")) if name == "auto" else name
+    if chosen not in ("direct", "reversible"):
+        raise ForcefreeError(f"propagator '{chosen}' is unknown; there are direct and reversible")
+    if advice.get("name") != chosen:
+        advice = {}
+    if interval is None:
+        interval = float(advice["interval"]) if "interval" in advice else _longest(model, chosen)
+    if chosen == "direct":
+        if corrections is not None:
+            raise ForcefreeError(f"corrections ({corrections}) belong to the reversible propagator, not to direct")
+        return Direct(model, interval)
+    if corrections is None:
+        corrections = int(advice.get("corrections", 1))
+    return Reversible(model, 0.5 * interval, corrections)
+
+
+def _longest(model: Forecaster, name: str) -> float:
+    """The longest step: any time up to ``t_max`` makes two halves, a fixed time can only be taken twice."""
+    card = model.card
+    if card.fixed_times is None:
+        return card.t_max
+    return max(card.fixed_times) * (2.0 if name == "reversible" else 1.0)

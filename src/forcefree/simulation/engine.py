@@ -1,0 +1,154 @@
+"""The engine: one batch of replicas, one step at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forcefree.models.forecaster import Frames
+from forcefree.simulation.bodies import Bodies
+from forcefree.simulation.guards import Guards
+from forcefree.simulation.propagators import Propagator
+from forcefree.simulation.thermostats import Thermostat
+from forcefree.state import State
+from forcefree.temperature import degrees_of_freedom
+from forcefree.units import BOLTZMANN
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why and when a replica was stopped.
+
+    Attributes:
+        time: fs of its last good state.
+        reason: A sentence that names the replica, the time and the value.
+    """
+
+    time: float
+    reason: str
+
+
+class Engine:
+    """Advance replicas together.
+
+    A step is thermostat, propagator, thermostat, as the thermostat wants; then the angular momentum of isolated systems
+    is put back to its initial value (under a thermostat that lets them rotate, to the value before the propagator), and
+    the guards look. A replica that a guard stops stays at its last good state and keeps its place in the batch, so that
+    the arithmetic of the others is the same to the last bit.
+
+    Args:
+        propagator: The dynamics.
+        thermostat: The ensemble.
+        state: Start of every replica, with velocities; each system is one replica.
+        bodies: Mechanics of the batch, with what stays at zero.
+        guards: When to stop a replica; never when not given.
+        names: Numbers of the replicas for messages; 0, 1, ... when not given.
+    """
+
+    def __init__(
+        self,
+        propagator: Propagator,
+        thermostat: Thermostat,
+        state: State,
+        *,
+        bodies: Bodies,
+        guards: Guards | None = None,
+        names: tuple[int, ...] | None = None,
+    ) -> None:
+        self.propagator = propagator
+        self.thermostat = thermostat
+        self.bodies = bodies
+        self.guards = guards
+        self.names = names if names is not None else tuple(range(state.n_systems))
+        self.freedom = degrees_of_freedom(state, bodies.conserved, bending=True)
+        self.state = state
+        self.steps = 0
+        self.origin = state.time.clone()
+        self.stopped: dict[int, Stop] = {}
+        self.running = torch.ones(state.n_systems, dtype=torch.bool, device=state.time.device)
+        self._fixed_rotation = bodies.conserved == "momentum and rotation" or not thermostat.turns
+        self.rotation = bodies.angular_momentum(state.positions, state.velocities)
+
+    @property
+    def time(self) -> float:
+        """Fs since the start, exact however many steps were taken."""
+        return self.steps * self.propagator.interval
+
+    def move(self, positions: Tensor, velocities: Tensor) -> None:
+        """Go on from elsewhere: another program has changed positions (Å) or velocities (Å/fs), both (n_atoms, 3)."""
+        self.state = self.state.with_(positions=positions, velocities=velocities)
+        self.rotation = self.bodies.angular_momentum(positions, velocities)
+
+    def temperatures(self) -> Tensor:
+        """Kinetic temperature of every replica in K, shape (n_systems,)."""
+        return self._temperatures(self.state.velocities)
+
+    def _temperatures(self, velocities: Tensor) -> Tensor:
+        return self.bodies.kinetic_energy(velocities) * (2.0 / BOLTZMANN) / self.freedom
+
+    def residual(self) -> Tensor | None:
+        """Reversal residual of the propagator at the present state in Å, shape (n_systems,); None where it has none."""
+        with torch.inference_mode():
+            return self.propagator.residual(self.state)
+
+    def step(self, times: Tensor | None = None) -> Frames | None:
+        """Take one step.
+
+        Args:
+            times: fs inside the step at which frames are wanted, increasing, ending with the interval, shape (n_times,).
+
+        Returns:
+            These frames (of a stopped replica: its last good state), or None where no times were given. The last frame
+            is the state after the thermostat.
+        """
+        with torch.inference_mode():
+            before = self.thermostat.before(self.state, self.steps)
+            frames = None if times is None else self.propagator.trace(before, times)
+            moved = self.propagator.step(before) if frames is None else frames.state(-1, before)
+            after = self.thermostat.after(self._turned(before, moved), self.steps)
+            elapsed = (self.origin + (self.steps + 1) * self.propagator.interval).to(after.time)
+            after = self._guarded(after.with_(time=elapsed))
+            self.steps += 1
+            self.state = after
+            return None if frames is None else self._final(frames, after)
+
+    def _turned(self, before: State, moved: State) -> State:
+        """The state with the angular momentum that it must have."""
+        if not self.bodies.any_isolated:
+            return moved
+        target = self.rotation if self._fixed_rotation else self.bodies.angular_momentum(before.positions, before.velocities)
+        return moved.with_(velocities=self.bodies.turned(moved.positions, moved.velocities, target))
+
+    def _guarded(self, after: State) -> State:
+        """Stop replicas that went wrong, and hold those that have been stopped."""
+        if self.guards is not None:
+            broken = self.guards.broken(after, self._temperatures(after.velocities))
+            for system, reason in broken.items():
+                if bool(self.running[system]):
+                    time = float(self.state.time[system])
+                    sentence = f"replica {self.names[system]} was stopped after {time:g} fs because {reason}"
+                    self.stopped[system] = Stop(time, sentence)
+                    self.running[system] = False
+        return held(after, self.state, self.running) if self.stopped else after
+
+    def _final(self, frames: Frames, after: State) -> Frames:
+        """Frames that end with the thermostatted state; those of stopped replicas are at rest."""
+        positions, velocities = frames.positions.clone(), frames.velocities.clone()
+        positions[-1], velocities[-1] = after.positions, after.velocities
+        if self.stopped:
+            atoms = self.running[after.system][:, None]
+            positions = torch.where(atoms, positions, after.positions)
+            velocities = torch.where(atoms, velocities, after.velocities)
+        return Frames(times=frames.times, positions=positions, velocities=velocities)
+
+
+def held(after: State, before: State, running: Tensor) -> State:
+    """``after`` for the systems that run (n_systems,), ``before`` for the others."""
+    atoms = running[after.system][:, None]
+    return after.with_(
+        positions=torch.where(atoms, after.positions, before.positions),
+        velocities=torch.where(atoms, after.velocities, before.velocities),
+        time=torch.where(running, after.time, before.time),
+    )

@@ -1,0 +1,95 @@
+"""What a simulation is told; validated once, stored with its output, and compared when a run is continued."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from forcefree.settings import Duration, Settings
+from forcefree.simulation.choice import PropagatorName
+from forcefree.simulation.thermostats import ThermostatName
+from forcefree.temperature import Conserved
+from forcefree.units import femtoseconds
+
+
+def _duration_or_none(value: str | float) -> float:
+    return 0.0 if value == 0 else femtoseconds(value)
+
+
+Ensemble = Literal["nve", "nvt"]
+StartVelocities = Literal["maxwell-boltzmann", "start"]
+
+
+class SimulationOptions(Settings):
+    """Options of ``forcefree simulate`` and :func:`forcefree.simulation.simulate`."""
+
+    ensemble: Ensemble = "nvt"
+    """``nve`` leaves the dynamics alone; ``nvt`` adds a thermostat."""
+
+    temperature: float | None = None
+    """K; needed for ``nvt``, and for ``nve`` unless the start has velocities."""
+
+    duration: Duration
+    """Recorded time per replica, in fs."""
+
+    equilibration: Annotated[float, BeforeValidator(_duration_or_none)] = 0.0
+    """Time before that is not recorded, in fs."""
+
+    replicas: int = Field(default=1, ge=1)
+    """Copies of the start (of each, where there are several), each with velocities and random numbers of its own."""
+
+    first_replica: int = Field(default=0, ge=0)
+    """Number of the first replica; replica n is the same in every batch."""
+
+    velocities: StartVelocities | None = None
+    """Drawn at the temperature, or those of the start; drawn where there is a temperature when not given."""
+
+    rotation: bool | None = None
+    """Let isolated molecules rotate; only with the velocities of the start when not given."""
+
+    thermostat: ThermostatName = "csvr"
+    thermostat_time: Duration = 1000.0
+    """Relaxation time of CSVR, inverse friction of Langevin, in fs."""
+
+    propagator: PropagatorName = "auto"
+    interval: Duration | None = None
+    """Length of a step in fs; the model's recommendation when not given."""
+
+    corrections: int | None = None
+    """Of the reversible propagator; the model's recommendation when not given."""
+
+    save_every: Duration | None = None
+    """Time between recorded frames in fs, a multiple or a divisor of the step; about 100 fs when not given."""
+
+    log_every: Duration | None = None
+    """Time between rows of the CSV log in fs; a thousandth of the duration when not given."""
+
+    guards: bool = True
+    """Stop replicas that leave the world that the model was trained in."""
+
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SimulationOptions:
+        if self.temperature is not None and not 0.0 < self.temperature < 1.0e5:
+            raise ValueError(f"temperature must lie between 0 and 100000 K, not {self.temperature:g} K")
+        if self.temperature is None and self.ensemble == "nvt":
+            raise ValueError("ensemble nvt needs a temperature in K, such as 300")
+        if self.temperature is None and self.velocities == "maxwell-boltzmann":
+            raise ValueError("velocities can only be drawn at a temperature in K, such as 300")
+        return self
+
+    @property
+    def draws_velocities(self) -> bool:
+        """Whether start velocities are drawn rather than taken from the start."""
+        if self.velocities is None:
+            return self.temperature is not None
+        return self.velocities == "maxwell-boltzmann"
+
+    @property
+    def conserved(self) -> Conserved:
+        """What the dynamics keeps at zero."""
+        rotation = self.rotation if self.rotation is not None else not self.draws_velocities
+        return "momentum" if rotation else "momentum and rotation"

@@ -1,0 +1,130 @@
+"""Run a simulation from start to end: steps, frames, log, checkpoints, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forcefree.data.h5md import read_store
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.files import load
+from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.building import Start, build_engine, read_start
+from forcefree.simulation.checkpoint import Identity
+from forcefree.simulation.options import SimulationOptions
+from forcefree.simulation.progress import ProgressCallback
+from forcefree.simulation.recording import MemoryReporter
+from forcefree.simulation.run import Run
+from forcefree.state import State
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation leaves behind.
+
+    Attributes:
+        state: The last good state of every replica.
+        time: Recorded time in fs.
+        stopped: A sentence for every replica that a guard stopped, by number of the replica.
+        output: The trajectory file, None where frames stayed in memory.
+        log: The CSV table beside it.
+        ns_per_day: Simulated time of all replicas together, per day of wall-clock time, in this call.
+        propagator: Name, interval (fs) and corrections of the propagator.
+    """
+
+    state: State
+    time: float
+    stopped: dict[int, str]
+    output: Path | None
+    log: Path | None
+    ns_per_day: float
+    propagator: dict[str, object]
+    _memory: tuple[Trajectory, ...] = ()
+
+    def trajectories(self) -> Iterator[Trajectory]:
+        """The recorded frames of one replica after another.
+
+        Raises:
+            ForcefreeError: If they were written as extended XYZ, which ASE reads.
+        """
+        if self.output is None:
+            yield from self._memory
+        elif self.output.suffix in (".xyz", ".extxyz"):
+            raise ForcefreeError(f"{self.output} is extended XYZ; read it with ase.io.read, or simulate to an .h5 file")
+        else:
+            yield from read_store(self.output)
+
+
+def simulate(
+    model: Forecaster | str | Path,
+    start: Start,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    progress: ProgressCallback | None = None,
+    checkpoint_every: float = 15.0,
+    **options: Any,
+) -> Simulation:
+    """Simulate replicas of a system with a forecaster.
+
+    >>> simulate("trajcast-ethanol", "ethanol", temperature=300, duration="1 ns", replicas=64, output="traj.h5")  # doctest: +SKIP
+
+    Args:
+        model: A loaded model, a model file, or a bundled name.
+        start: A structure file, a bundled or ASE name, ASE structures, or a state.
+        output: H5MD (``.h5``) or extended XYZ (``.extxyz``) file; frames stay in memory when not given. A CSV log and a
+            checkpoint are kept beside it.
+        resume: Go on from the checkpoint beside ``output``, or begin where there is none; with a longer duration a
+            finished run is extended.
+        progress: Told about twice a second how far and how fast.
+        checkpoint_every: Seconds of wall-clock time between checkpoints.
+        **options: Fields of :class:`SimulationOptions`, such as ``ensemble``, ``temperature`` (K), ``duration`` (fs, or
+            text with a unit), ``replicas``, ``thermostat``, ``propagator``, ``save_every``, ``seed``.
+
+    Returns:
+        Final state, stopped replicas, and where the frames are.
+
+    Raises:
+        ForcefreeError: If an input, option or file cannot be used; what had been written stays readable.
+    """
+    chosen = SimulationOptions.parse(options, "simulation")
+    forecaster = model if isinstance(model, Forecaster) else load(model)
+    state = read_start(start)
+    forecaster.eval()
+    path = None if output is None else Path(output)
+    identity = Identity.of(forecaster, state, chosen)
+    engine, schedule = build_engine(forecaster, state, chosen)
+    run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
+    run.open(resume=resume)
+    run.advance(progress, checkpoint_every)
+    kept = tuple(run.reporter.trajectories) if isinstance(run.reporter, MemoryReporter) else ()
+    return Simulation(
+        state=engine.state,
+        time=(engine.steps - schedule.equilibration) * schedule.interval,
+        stopped={engine.names[system]: stop.reason for system, stop in sorted(engine.stopped.items())},
+        output=path,
+        log=run.log_path,
+        ns_per_day=run.ns_per_day,
+        propagator=engine.propagator.describe(),
+        _memory=kept,
+    )
+
+
+def provenance(model: Forecaster, options: SimulationOptions, propagator: dict[str, object]) -> dict[str, Any]:
+    """JSON values that say how the frames of a simulation were made."""
+    return {
+        "model": model.card.name,
+        "level_of_theory": model.card.level_of_theory,
+        "calculator": model.card.calculator,
+        "temperature": options.temperature,
+        "ensemble": options.ensemble,
+        "thermostat": options.thermostat if options.ensemble == "nvt" else None,
+        "thermostat_time": options.thermostat_time if options.ensemble == "nvt" else None,
+        "rotation": options.conserved == "momentum",
+        "propagator": propagator,
+        "seed": options.seed,
+        "velocities": "recorded",
+    }

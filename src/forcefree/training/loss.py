@@ -1,0 +1,82 @@
+"""The loss: errors of departures from free flight, each in units of what there is to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forcefree.models.forecaster import Forecaster
+from forcefree.state import State
+from forcefree.training.windows import Windows, WindowSource
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Root mean square mass-weighted departures, by which errors are divided.
+
+    Attributes:
+        positions: Å, at each time of a window, shape (n_times,).
+        velocities: Å/fs, shape (n_times,).
+        mean_mass: amu, the mass whose weight is one.
+    """
+
+    positions: Tensor
+    velocities: Tensor
+    mean_mass: float
+
+    @classmethod
+    def measure(cls, source: WindowSource, samples: int = 2048) -> Scales:
+        """Take the scales from about ``samples`` windows, drawn apart from those of training."""
+        windows = source.draw(samples, 1 << 50)
+        masses = windows.history[-1].masses
+        weights = (masses / masses.mean())[:, None]
+        positions, velocities = windows.departures()
+        return cls(
+            positions=(weights * positions.square()).mean(dim=(1, 2)).sqrt(),
+            velocities=(weights * velocities.square()).mean(dim=(1, 2)).sqrt(),
+            mean_mass=float(masses.mean()),
+        )
+
+
+def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1) -> Tensor:
+    """Mean squared mass-weighted error of positions and velocities over all times of ``unroll`` forecasts in a row.
+
+    Mass weighting counts an error by the energy it makes; dividing by the root mean square departure at each time gives
+    early and late times the same say.
+
+    Args:
+        model: What is trained; its gradients flow through every forecast.
+        windows: ``unroll`` times as long as one forecast.
+        scales: Of one forecast.
+        unroll: Forecasts one after another.
+
+    Returns:
+        A dimensionless number; one means no better than free flight.
+    """
+    state = windows.history[-1]
+    history = windows.history
+    weights = (state.masses / scales.mean_mass)[:, None].float()
+    per_segment = len(windows.times) // unroll
+    total = torch.zeros((), device=state.positions.device)
+    for segment in range(unroll):
+        rows = slice(segment * per_segment, (segment + 1) * per_segment)
+        times = windows.times[:per_segment]
+        predicted = model.conserving_departures(history, times)
+        elapsed = times[:, state.system, None]
+        position_error = (windows.positions[rows] - state.positions - state.velocities * elapsed).to(predicted.positions) - predicted.positions
+        velocity_error = (windows.velocities[rows] - state.velocities).to(predicted.velocities) - predicted.velocities
+        for error, scale in ((position_error, scales.positions), (velocity_error, scales.velocities)):
+            total = total + 0.5 * (weights * (error / scale.to(error)[:, None, None]).square()).mean()
+        if segment + 1 < unroll:
+            state = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
+            history = (state,)
+    return total / unroll
+
+
+def _advanced(state: State, positions: Tensor, velocities: Tensor, elapsed: Tensor) -> State:
+    flown = state.positions + state.velocities * elapsed[state.system, None]
+    return state.with_(
+        positions=flown + positions.to(flown), velocities=state.velocities + velocities.to(flown), time=state.time + elapsed
+    )

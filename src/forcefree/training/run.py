@@ -1,0 +1,172 @@
+"""One training run from configuration to model file, resumable after every validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from forcefree.data.h5md import read_store
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.models.files import load, save_model
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.registry import build_model
+from forcefree.training.callbacks import StopWhenBothStall
+from forcefree.training.config import TrainingConfig
+from forcefree.training.loader import fixed_loader, training_loader
+from forcefree.training.loss import Scales
+from forcefree.training.module import ForecasterModule
+from forcefree.training.report import write_training_report
+from forcefree.training.splits import split
+from forcefree.training.statistics import departure_scales, guard_limits
+from forcefree.training.windows import WindowSource
+
+
+def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
+    """Train a forecaster and write its model file and training report.
+
+    Args:
+        config: Data, architecture, optimizer and output.
+        resume: Continue from the last checkpoint in ``config.folder``; the result is the same as without interruption.
+        progress: Show a progress bar.
+
+    Returns:
+        The model file.
+
+    Raises:
+        ForcefreeError: If the data cannot be trained on, the output exists, or there is nothing to resume.
+    """
+    started = time.monotonic()
+    checkpoint = _checkpoint(config, resume)
+    trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
+    early, late = split(trajectories, config.data, config.seed)
+    seed_everything(config.seed, verbose=False)
+    source = _source(config, early, config.model.t_max * config.unroll)
+    one_step = _source(config, early, config.model.t_max)
+    model = _model(config, trajectories, one_step)
+    held_out = _source(config, late, config.model.t_max, reversal=False)
+    long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
+    module = ForecasterModule(model, config, Scales.measure(one_step), long.draw(config.validation.rollouts, 2))
+    trainer = _trainer(config, progress)
+    loaders = (
+        training_loader(
+            source, config.optimizer.batch, config.validation.every, lambda: trainer.global_step, trainer.global_rank, trainer.world_size
+        ),
+        fixed_loader(held_out.draw(config.validation.windows, 1)),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
+    model.card = model.card.model_copy(
+        update={"training": {**model.card.training, "validation": metrics, "steps": trainer.global_step}}
+    )
+    if trainer.is_global_zero:
+        save_model(model, config.output)
+        write_training_report(config, model.card, late, model, seconds=time.monotonic() - started)
+    return config.output
+
+
+def data_hash(files: list[Path]) -> str:
+    """SHA-256 over the contents of the data files, in order."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
+    last = config.folder / "last.ckpt"
+    stamp = config.folder / "config.json"
+    wanted = config.model_dump_json(indent=1)
+    if resume:
+        if not last.is_file():
+            raise ForcefreeError(f"there is no checkpoint {last} to resume from; train without --resume")
+        if stamp.read_text(encoding="utf-8") != wanted:
+            raise ForcefreeError(f"{stamp} differs from this configuration; resume with the configuration that was started")
+        return str(last)
+    if config.output.exists() or last.exists():
+        raise ForcefreeError(f"{config.output} or its checkpoint exists already; resume with --resume, or choose another output")
+    config.folder.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(wanted, encoding="utf-8")
+    return None
+
+
+def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
+    return WindowSource(trajectories, horizon, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
+
+
+def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource) -> Forecaster:
+    if config.initial is not None:
+        return load(config.initial).train()
+    species = sorted({int(z) for t in trajectories for z in t.numbers})
+    first = trajectories[0].provenance
+    card = Card(
+        name=config.model.name,
+        model=config.model.architecture,
+        options=config.model.options,
+        species=species,
+        t_max=config.model.t_max,
+        fixed_times=[config.model.t_max] if config.model.options.get("head") == "fixed" else None,
+        cutoff=config.model.cutoff,
+        ensemble=str(first.get("ensemble", "unknown")),
+        temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
+        level_of_theory=str(first.get("level_of_theory", "unknown")),
+        calculator=first.get("calculator"),
+        propagator={"name": "direct", "interval": config.model.t_max, "corrections": 0},
+        guards=guard_limits(trajectories),
+        training={
+            "data_sha256": data_hash(config.data.files),
+            "trajectories": len(trajectories),
+            "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
+            "config": json.loads(config.model_dump_json()),
+        },
+    )
+    model = build_model(card)
+    set_scales: Any = getattr(model, "set_scales", None)
+    if set_scales is not None:
+        set_scales(*departure_scales(source, species))
+    return model
+
+
+def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    torch.set_float32_matmul_precision("high")
+    checkpoints = ModelCheckpoint(dirpath=config.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    attempt = len(list(config.folder.glob("csv-*")))
+    return Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=config.precision,
+        max_steps=config.optimizer.steps,
+        gradient_clip_val=config.optimizer.clip,
+        logger=[CSVLogger(config.folder, name="", version=f"csv-{attempt}"), TensorBoardLogger(config.folder, name="", version="tensorboard")],
+        callbacks=[
+            EMAWeightAveraging(decay=config.optimizer.ema),
+            StopWhenBothStall(config.validation.patience),
+            checkpoints,
+            *([TQDMProgressBar(refresh_rate=20)] if progress else []),
+        ],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        deterministic=True,
+        log_every_n_steps=min(50, config.validation.every),
+    )

@@ -1,0 +1,51 @@
+"""Held-out data: whole trajectories, or the end of each after a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.training.config import DataConfig
+
+
+def split(trajectories: Sequence[Trajectory], config: DataConfig, seed: int) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Separate training from validation data.
+
+    Args:
+        trajectories: All of them.
+        config: Kind of split, fraction and gap.
+        seed: Which trajectories are held out.
+
+    Returns:
+        Training and validation trajectories; with ``split: time`` each trajectory appears in both with its own part.
+
+    Raises:
+        ForcefreeError: If there are too few trajectories or frames.
+    """
+    if config.split == "time":
+        parts = [_by_time(trajectory, config) for trajectory in trajectories]
+        return [early for early, _ in parts], [late for _, late in parts]
+    if len(trajectories) < 2:
+        raise ForcefreeError(
+            f"a split by trajectory needs at least two trajectories, not {len(trajectories)}; add runs or set data.split to time"
+        )
+    held_out = max(1, round(config.validation_fraction * len(trajectories)))
+    order = np.random.Generator(np.random.Philox(key=[seed, 1 << 40])).permutation(len(trajectories))
+    late = set(order[:held_out].tolist())
+    return [t for i, t in enumerate(trajectories) if i not in late], [t for i, t in enumerate(trajectories) if i in late]
+
+
+def _by_time(trajectory: Trajectory, config: DataConfig) -> tuple[Trajectory, Trajectory]:
+    frames = len(trajectory)
+    gap = round(config.gap / trajectory.spacing)
+    late = round(config.validation_fraction * frames)
+    early = frames - late - gap
+    if early < 2 or late < 2:
+        raise ForcefreeError(
+            f"trajectory '{trajectory.name}' with {frames} frames is too short for a validation fraction of "
+            f"{config.validation_fraction:g} and a gap of {config.gap:g} fs"
+        )
+    return trajectory.frames(0, early), trajectory.frames(early + gap, frames)

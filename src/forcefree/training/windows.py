@@ -1,0 +1,151 @@
+"""Training examples: windows of true trajectories, drawn by a counter so that a resumed training sees the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.state import State
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A batch of examples.
+
+    Attributes:
+        history: States that a forecast starts from, oldest first.
+        times: fs after the last of them, shape (n_times, n_systems).
+        positions: True positions at those times in Å, float64, shape (n_times, n_atoms, 3).
+        velocities: True velocities in Å/fs, float64, shape (n_times, n_atoms, 3).
+    """
+
+    history: tuple[State, ...]
+    times: Tensor
+    positions: Tensor
+    velocities: Tensor
+
+    def to(self, device: torch.device | str) -> Windows:
+        """The same batch on another device."""
+        return Windows(
+            tuple(state.to(device) for state in self.history),
+            self.times.to(device),
+            self.positions.to(device),
+            self.velocities.to(device),
+        )
+
+    def departures(self) -> tuple[Tensor, Tensor]:
+        """True departures from free flight: Å and Å/fs, each of shape (n_times, n_atoms, 3)."""
+        last = self.history[-1]
+        elapsed = self.times[:, last.system, None]
+        return self.positions - last.positions - last.velocities * elapsed, self.velocities - last.velocities
+
+
+class WindowSource:
+    """Draws windows from trajectories.
+
+    Args:
+        trajectories: With velocities, equally spaced, all with the same spacing.
+        horizon: Length of the future part of a window in fs, a multiple of the spacing.
+        history_length: Frames that a forecast starts from, one spacing apart.
+        time_reversal: Run half of the windows backwards.
+        seed: Together with the number of the batch it decides what is drawn.
+
+    Raises:
+        ForcefreeError: If velocities are missing, spacings differ, or trajectories are too short.
+    """
+
+    def __init__(
+        self, trajectories: Sequence[Trajectory], horizon: float, *, history_length: int = 1, time_reversal: bool = True, seed: int = 0
+    ) -> None:
+        if not trajectories:
+            raise ForcefreeError("there is no trajectory to draw windows from; add data or hold out less of it")
+        self.spacing = trajectories[0].spacing
+        self.future = round(horizon / self.spacing)
+        self.history_length, self.time_reversal, self.seed = history_length, time_reversal, seed
+        if self.future < 1 or abs(self.future * self.spacing - horizon) > 1e-3 * self.spacing:
+            raise ForcefreeError(f"a horizon of {horizon:g} fs is not a multiple of the {self.spacing:g} fs between frames")
+        span = self.future + history_length
+        for trajectory in trajectories:
+            _check(trajectory, self.spacing, span)
+        self._positions = [torch.from_numpy(t.positions) for t in trajectories]
+        self._velocities = [torch.from_numpy(t.velocities) for t in trajectories if t.velocities is not None]
+        self._fixed = [_fixed_part(t) for t in trajectories]
+        counts = np.array([len(t) - span + 1 for t in trajectories], dtype=np.float64)
+        self._weights = counts / counts.sum()
+
+    def draw(self, batch: int, counter: int) -> Windows:
+        """Batch number ``counter``; the same numbers always give the same windows.
+
+        Args:
+            batch: How many windows.
+            counter: Any number that is not used twice.
+        """
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, counter]))
+        chosen = rng.choice(len(self._weights), size=batch, p=self._weights)
+        uniform = rng.random(batch)
+        backwards = rng.random(batch) < 0.5 if self.time_reversal else np.zeros(batch, dtype=bool)
+        span = self.future + self.history_length
+        picked = []
+        for index, fraction, reverse in zip(chosen.tolist(), uniform.tolist(), backwards.tolist(), strict=True):
+            first = int(fraction * (len(self._positions[index]) - span + 1))
+            positions = self._positions[index][first : first + span]
+            velocities = self._velocities[index][first : first + span]
+            picked.append((positions.flip(0), -velocities.flip(0)) if reverse else (positions, velocities))
+        return self._assemble(chosen.tolist(), [p for p, _ in picked], [v for _, v in picked])
+
+    def _assemble(self, chosen: list[int], positions: list[Tensor], velocities: list[Tensor]) -> Windows:
+        joined_positions, joined_velocities = torch.cat(positions, dim=1), torch.cat(velocities, dim=1)
+        fixed = [self._fixed[index] for index in chosen]
+        system = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor([len(part.numbers) for part in fixed]))
+        present = State(
+            positions=joined_positions[0],
+            velocities=joined_velocities[0],
+            numbers=torch.cat([part.numbers for part in fixed]),
+            masses=torch.cat([part.masses for part in fixed]),
+            cell=torch.cat([part.cell for part in fixed]),
+            pbc=torch.cat([part.pbc for part in fixed]),
+            system=system,
+            time=torch.zeros(len(chosen), dtype=torch.float64),
+        )
+        past = self.history_length
+        history = tuple(
+            present.with_(positions=joined_positions[k], velocities=joined_velocities[k], time=present.time + k * self.spacing)
+            for k in range(past)
+        )
+        times = self.spacing * torch.arange(1, self.future + 1, dtype=torch.float64)
+        return Windows(history, times[:, None].expand(-1, len(chosen)), joined_positions[past:], joined_velocities[past:])
+
+
+def _fixed_part(trajectory: Trajectory) -> State:
+    count = len(trajectory.numbers)
+    empty = torch.zeros(count, 3, dtype=torch.float64)
+    return State(
+        positions=empty,
+        velocities=empty,
+        numbers=torch.from_numpy(trajectory.numbers),
+        masses=torch.from_numpy(trajectory.masses),
+        cell=torch.from_numpy(trajectory.cell)[None],
+        pbc=torch.from_numpy(trajectory.pbc)[None],
+        system=torch.zeros(count, dtype=torch.int64),
+        time=torch.zeros(1, dtype=torch.float64),
+    )
+
+
+def _check(trajectory: Trajectory, spacing: float, span: int) -> None:
+    if trajectory.velocities is None:
+        raise ForcefreeError(f"trajectory '{trajectory.name}' has no velocities; import it with derived ones or record them")
+    if len(trajectory) < span:
+        raise ForcefreeError(f"trajectory '{trajectory.name}' has {len(trajectory)} frames, but a window needs {span}")
+    if abs(trajectory.spacing - spacing) > 1e-4 * spacing:
+        raise ForcefreeError(
+            f"trajectory '{trajectory.name}' has frames {trajectory.spacing:g} fs apart, others {spacing:g} fs; train on one spacing"
+        )
+    finite = np.isfinite(trajectory.positions).all() and np.isfinite(trajectory.velocities).all()
+    if not finite:
+        raise ForcefreeError(f"trajectory '{trajectory.name}' has a position or velocity that is not a finite number")

@@ -1,0 +1,122 @@
+"""``forcefree simulate`` from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from ase.io import write
+from typer.testing import CliRunner
+
+from forcefree.cli.simulate import simulate
+from forcefree.data.h5md import read_store
+from forcefree.errors import ForcefreeError
+from forcefree.models.files import save_model
+from oracles import boxed, boxed_atoms
+
+app = typer.Typer()
+app.command()(simulate)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model of springs and a start structure."""
+    model = boxed()
+    save_model(model, tmp_path / "springs.safetensors")
+    monkeypatch.setattr("forcefree.models.files.build_model", lambda card: boxed())
+    write(tmp_path / "start.extxyz", boxed_atoms())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _run(*arguments: str):
+    return CliRunner().invoke(app, ["springs.safetensors", "start.extxyz", *arguments])
+
+
+def test_a_simulation_ends_with_its_frames_and_a_summary(files: Path) -> None:
+    result = _run("--temperature", "300", "--duration", "0.1ps", "--replicas", "2", "-o", "out/t.h5", "--save-every", "5fs", "--no-guards")
+
+    assert result.exit_code == 0, result.output
+    assert "2 replicas to 0.1 ps with reversible steps of 20 fs" in result.output
+    assert "ns/day in all; frames in out/t.h5, log in out/t.csv" in result.output
+    assert [len(t) for t in read_store(files / "out/t.h5")] == [21, 21]
+
+
+def test_all_options_reach_the_engine(files: Path) -> None:
+    result = _run(
+        "--ensemble", "nvt", "--temperature", "320", "--duration", "60fs", "--output", "t.h5", "--thermostat", "langevin",
+        "--thermostat-time", "50fs", "--propagator", "reversible", "--interval", "10fs", "--corrections", "2", "--save-every", "10fs",
+        "--log-every", "30fs", "--seed", "4", "--equilibration", "20fs", "--velocities", "maxwell-boltzmann", "--rotation", "--no-guards",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    [trajectory] = read_store(files / "t.h5")
+    said = trajectory.provenance
+    assert said["propagator"] == {"name": "reversible", "interval": 10.0, "corrections": 2}
+    assert (said["thermostat"], said["thermostat_time"], said["seed"], said["temperature"]) == ("langevin", 50.0, 4, 320.0)
+    assert said["rotation"] is True
+    np.testing.assert_allclose(trajectory.times, np.arange(7) * 10.0)
+
+
+def test_resume_extends(files: Path) -> None:
+    common = ["--temperature", "300", "-o", "t.h5", "--no-guards", "--save-every", "20fs"]
+
+    assert _run("--duration", "100fs", *common).exit_code == 0
+    result = _run("--duration", "200fs", *common, "--resume")
+
+    assert result.exit_code == 0, result.output
+    assert [len(t) for t in read_store(files / "t.h5")] == [11]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--duration", "1ns"], "ensemble nvt needs a temperature in K"),
+        (["--duration", "soon", "--temperature", "300"], "'soon' is not a duration"),
+        (["--duration", "1ps", "--temperature", "300", "--interval", "50fs"], "forecasts 0 to 20 fs ahead, not 25 fs"),
+        (
+            ["--duration", "1ps", "--temperature", "300", "--propagator", "magic"],
+            "propagator: input should be 'auto', 'direct' or 'reversible'",
+        ),
+        (["--duration", "1ps", "--ensemble", "nve"], "the start has no velocities"),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_wrong_options_raise_one_sentence_for_the_command_line(arguments: list[str], sentence: str) -> None:
+    result = _run("-o", "t.h5", *arguments)
+
+    assert isinstance(result.exception, ForcefreeError)
+    assert sentence in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not Path("t.h5").exists()
+
+
+@pytest.mark.usefixtures("files")
+def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forcefree.simulation.engine import Engine
+
+    step, taken = Engine.step, []
+
+    def interrupted(self: Engine, times=None):
+        taken.append(1)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        return step(self, times)
+
+    common = ["--duration", "200fs", "--temperature", "300", "-o", "t.h5", "--no-guards"]
+    monkeypatch.setattr(Engine, "step", interrupted)
+    result = _run(*common)
+    assert result.exit_code == 130
+    assert "go on with the same command and --resume" in result.output
+
+    monkeypatch.setattr(Engine, "step", step)
+    assert _run(*common, "--resume").exit_code == 0
+    assert [len(t) for t in read_store(Path("t.h5"))] == [3]
+
+
+def test_help_shows_examples() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+
+    assert "forcefree simulate trajcast-ethanol ethanol --temperature 300" in " ".join(result.output.split())

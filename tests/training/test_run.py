@@ -1,0 +1,148 @@
+"""Training end to end: it learns, it resumes exactly, and it refuses what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.files import load
+from forcefree.training.callbacks import StopWhenBothStall
+from forcefree.training.config import TrainingConfig
+from forcefree.training.loss import Scales, unrolled_loss
+from forcefree.training.module import ForecasterModule
+from forcefree.training.report import error_table
+from forcefree.training.run import train
+from forcefree.training.windows import WindowSource
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def configuration(store: Path, output: Path, **changes: Any) -> TrainingConfig:
+    values: dict[str, Any] = {
+        "data": {"files": [str(store)], "validation_fraction": 0.2},
+        "model": {"name": "tiny", "t_max": 5.0, "cutoff": 4.0, "options": {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2}},
+        "optimizer": {"steps": 40, "warmup": 5, "batch": 16, "learning_rate": 0.01, "ema": 0.9},
+        "validation": {"every": 20, "windows": 32, "rollouts": 4, "segments": 2},
+        "output": str(output),
+    }
+    return TrainingConfig.parse(values | changes, "test")
+
+
+def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
+    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 300, "warmup": 20, "batch": 32, "learning_rate": 0.01, "ema": 0.95})
+    path = train(config, progress=False)
+    model = load(path)
+    assert model.card.name == "tiny"
+    assert model.card.species == [1, 8]
+    assert model.card.training["picoseconds"] == pytest.approx(0.714)
+    assert len(model.card.training["data_sha256"]) == 64
+    assert 0.8 < model.card.guards["longest_bond"]["1-8"] < 1.4
+    row = error_table(model, WindowSource(trajectories, 5.0).draw(64, 0))[-1]
+    assert row["position_pm"] < 0.4 * row["free_flight_pm"]
+    assert row["velocity_percent"] < 0.4 * row["free_flight_velocity_percent"]
+    report = json.loads((config.folder / "training-report.json").read_text())
+    assert report["history"][-1]["val_one_step"] < report["history"][0]["val_one_step"]
+    assert "data:image/png;base64," in (config.folder / "training-report.html").read_text()
+    assert (config.folder / "csv-0" / "metrics.csv").is_file()
+
+
+def test_a_resumed_training_ends_with_the_same_weights(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(configuration(store, tmp_path / "whole.safetensors"), progress=False)
+
+    interrupted = configuration(store, tmp_path / "cut.safetensors")
+    original = ForecasterModule.training_step
+
+    def dies(self: ForecasterModule, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 30:
+            raise RuntimeError("killed")
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForecasterModule, "training_step", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(interrupted, progress=False)
+    assert not interrupted.output.exists()
+    monkeypatch.setattr(ForecasterModule, "training_step", original)
+    resumed = train(interrupted, resume=True, progress=False)
+
+    expected, found = load_file(whole), load_file(resumed)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+def test_existing_output_missing_checkpoint_and_other_configuration_are_refused(store: Path, tmp_path: Path) -> None:
+    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 2, "warmup": 1, "batch": 2})
+    with pytest.raises(ForcefreeError, match="no checkpoint"):
+        train(config, resume=True, progress=False)
+    train(config, progress=False)
+    with pytest.raises(ForcefreeError, match="exists already"):
+        train(config, progress=False)
+    other = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 3, "warmup": 1, "batch": 2})
+    with pytest.raises(ForcefreeError, match="differs from this configuration"):
+        train(other, resume=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"output": "m.pt"}, "must end in .safetensors"),
+        ({"optimizer": {"steps": 5, "warmup": 9}}, "must not exceed"),
+        ({"optimizer": {"name": "lion"}}, "optimizer.name"),
+        ({"speed": 3}, "speed: is not an option here"),
+        ({"model": {"name": "x", "t_max": "ten"}}, "is not a duration"),
+    ],
+)
+def test_wrong_configurations_end_in_a_sentence(store: Path, tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ForcefreeError, match=sentence):
+        TrainingConfig.parse(configuration(store, tmp_path / "m.safetensors").model_dump(mode="json") | changes, "test")
+
+
+def test_unknown_architecture_and_data_are_refused(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ForcefreeError, match="architecture 'oracle' is unknown"):
+        train(configuration(store, tmp_path / "a.safetensors", model={"name": "x", "architecture": "oracle", "t_max": 5.0}), progress=False)
+    with pytest.raises(ForcefreeError, match="does not exist"):
+        train(configuration(tmp_path / "none.h5", tmp_path / "b.safetensors"), progress=False)
+    with pytest.raises(ForcefreeError, match="refinements need"):
+        options = {"head": "fixed", "refinements": 2}
+        train(configuration(store, tmp_path / "c.safetensors", model={"name": "x", "t_max": 5.0, "options": options}), progress=False)
+
+
+def test_the_unrolled_loss_of_one_segment_is_the_plain_loss_and_gradients_flow_through_two(trajectories: list[Trajectory], store: Path, tmp_path: Path) -> None:
+    from forcefree.training.run import _model
+
+    config = configuration(store, tmp_path / "m.safetensors", unroll=2)
+    one, two = WindowSource(trajectories, 5.0, seed=1), WindowSource(trajectories, 10.0, seed=1)
+    torch.manual_seed(0)
+    model = _model(config, trajectories, one)
+    scales = Scales.measure(one, 64)
+    windows = two.draw(8, 0)
+    both = unrolled_loss(model, windows, scales, unroll=2)
+    both.backward()
+    assert all(p.grad is not None for p in model.network.parameters())
+    halves = [
+        unrolled_loss(model, type(windows)(windows.history, windows.times[:5], windows.positions[:5], windows.velocities[:5]), scales)
+    ]
+    assert both.item() > 0.4 * halves[0].item()
+
+
+def test_training_stops_only_when_both_errors_stall() -> None:
+    class Clock:
+        sanity_checking, should_stop = False, False
+        callback_metrics: dict[str, float]
+
+    stopper, trainer = StopWhenBothStall(patience=2), Clock()
+    for one_step, rollout in ((1.0, 1.0), (1.0, 0.9), (0.9, 0.9), (0.9, 0.9)):
+        trainer.callback_metrics = {"val_one_step": one_step, "val_rollout": rollout}
+        stopper.on_validation_end(trainer, None)  # type: ignore[arg-type]
+        assert not trainer.should_stop
+    restored = StopWhenBothStall(patience=2)
+    restored.load_state_dict(stopper.state_dict())
+    restored.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    assert trainer.should_stop
