@@ -6,15 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from forcefree.data.h5md import read_store
+from forcefree.data.trajectory import Trajectory
 from forcefree.reference.config import ReferenceConfig
-
-MakeConfig = Callable[..., ReferenceConfig]
+from forcefree.reference.run import all_runs, record
 
 
 @pytest.fixture
-def make_config(tmp_path: Path) -> MakeConfig:
+def make_config(tmp_path: Path) -> Callable[..., ReferenceConfig]:
     """A configuration, with some keys changed."""
 
     def make(**changes: Any) -> ReferenceConfig:
@@ -32,3 +34,28 @@ def make_config(tmp_path: Path) -> MakeConfig:
         return ReferenceConfig.parse({**values, **changes}, "test")
 
     return make
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., Trajectory]:
+    """One run of a configuration, made in this process."""
+
+    def make(config: ReferenceConfig, index: int = 0) -> Trajectory:
+        run = all_runs(config)[index]
+        part = tmp_path / "alone" / f"{len(list(tmp_path.glob('alone/*.h5')))}.h5"
+        for _ in record(run, part):
+            pass
+        return next(read_store(part))
+
+    return make
+
+
+@pytest.fixture
+def same() -> Callable[[Trajectory, Trajectory], bool]:
+    """Whether two trajectories are alike to the last bit."""
+
+    def compare(one: Trajectory, other: Trajectory) -> bool:
+        arrays = ("numbers", "masses", "times", "positions", "velocities", "energies", "forces", "cell", "pbc")
+        return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays) and one.provenance == other.provenance
+
+    return compare

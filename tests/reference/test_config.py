@@ -61,7 +61,11 @@ def test_durations_have_units_and_count_frames(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("temperatures: [300", "is not valid YAML"), ("", "start: is needed but missing"), ("- 1", "the top level: input should be a valid dict")],
+    [
+        ("temperatures: [300", "is not valid YAML"),
+        ("", "start: is needed but missing"),
+        ("- 1", "the top level: input should be a valid dict"),
+    ],
 )
 def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "reference.yaml"

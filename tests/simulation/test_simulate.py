@@ -275,6 +275,13 @@ def test_frames_inside_a_step_of_a_fixed_time_model_are_refused() -> None:
     assert simulate(model, phantom_start(), **SHORT).time == 200.0
 
 
+def test_a_place_that_cannot_be_written_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(ForcefreeError, match=r"could not be written after 0 fs .*; mend the path or its permissions"):
+        simulate(phantom(), phantom_start(), output=tmp_path / "file" / "t.h5", **SHORT)
+
+
 def test_an_existing_output_is_never_overwritten(tmp_path: Path) -> None:
     for name in ("t.h5", "t.csv", "t.h5.checkpoint"):
         (tmp_path / name).write_text("precious")

@@ -36,7 +36,7 @@ def configuration(store: Path, output: Path, **changes: Any) -> TrainingConfig:
 
 
 def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
-    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 300, "warmup": 20, "batch": 32, "learning_rate": 0.01, "ema": 0.95})
+    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9})
     path = train(config, progress=False)
     model = load(path)
     assert model.card.name == "tiny"

@@ -16,7 +16,7 @@ from forcefree.temperature import Conserved, element_temperatures, kinetic_tempe
 from forcefree.velocities import allowed
 
 _ATOMS_AT_ONCE = 40000
-_STILL = 1e-4
+_STILL = 0.02
 _ORDER: tuple[Conserved, ...] = ("nothing", "momentum", "momentum and rotation")
 
 
@@ -39,9 +39,9 @@ def frames_as_state(run: Trajectory) -> State:
 def conserved_by(runs: Sequence[Trajectory]) -> Conserved:
     """What the dynamics conserves, read off the frames rather than believed.
 
-    Momentum is conserved where the centre of mass keeps its velocity to one part in 10^4 of the thermal one; rotation is
-    absent where an isolated system's rigid rotation carries less than 10^-4 of the kinetic energy. The weakest of all
-    runs counts.
+    Momentum is conserved where the motion of the centre of mass changes by less than a fiftieth of the kinetic energy that
+    it would have in equilibrium, and rotation is absent where the rigid rotation of an isolated system carries less than
+    that. The weakest of all runs counts.
     """
     return min((_conserved_by(run) for run in runs), key=_ORDER.index)
 
@@ -103,11 +103,12 @@ def _conserved_by(run: Trajectory) -> Conserved:
     drift = (one.masses[:, None] * velocities).sum(dim=1) / one.masses.sum()
     kinetic = float((one.masses[:, None] * (velocities - drift[:, None]).square()).sum(dim=(1, 2)).mean())
     wandering = float(one.masses.sum() * (drift - drift.mean(dim=0)).square().sum(dim=1).mean())
-    if wandering > _STILL * max(kinetic, wandering):
+    still = _STILL * max(kinetic, wandering) / len(run.numbers)
+    if wandering > still:
         return "nothing"
     if bool(run.pbc.any()) or len(run.numbers) == 1:
         return "momentum"
-    return "momentum and rotation" if _turning(one, positions, velocities) < _STILL * kinetic else "momentum"
+    return "momentum and rotation" if _turning(one, positions, velocities) < still else "momentum"
 
 
 def _turning(one: State, positions: Tensor, velocities: Tensor) -> float:

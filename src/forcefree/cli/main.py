@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from forcefree.cli.failures import SentenceGroup
+from forcefree.cli.importing import import_command
 from forcefree.cli.models import list_models, show_model
 from forcefree.cli.reference import reference
+from forcefree.cli.simulate import simulate
 
 app = typer.Typer(
     cls=SentenceGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -16,6 +18,8 @@ app = typer.Typer(
 models = typer.Typer(no_args_is_help=True, help="What models there are, and what each was trained on.")
 
 app.command("reference")(reference)
+app.command("import")(import_command)
+app.command("simulate")(simulate)
 models.command("list")(list_models)
 models.command("show")(show_model)
 app.add_typer(models, name="models")

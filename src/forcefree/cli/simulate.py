@@ -96,13 +96,13 @@ class _bar:  # noqa: N801 (used as a function)
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task("simulation", total=None, time="starting", speed="")
-        self._progress.start()
         return self._update
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def _update(self, report: Any) -> None:
+        self._progress.start()
         phase = "equilibrating" if report.time < 0 else f"{report.time / 1000.0:.1f} ps"
         speed = f"{report.ns_per_day:.1f} ns/day in all, {report.temperature:.0f} K, {report.running} running"
         self._progress.update(self._task, total=report.total, completed=report.step, time=phase, speed=speed)

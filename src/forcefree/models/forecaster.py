@@ -110,9 +110,9 @@ class Forecaster(nn.Module, ABC):
             asked = asked[:, None].expand(-1, last.n_systems)
         departures = self.conserving_departures(history, asked)
         elapsed = asked[:, last.system, None]
-        moved = last.positions + last.velocities * elapsed + departures.positions.to(last.positions)
-        faster = last.velocities + departures.velocities.to(last.velocities)
-        weights = None if departures.participation is None else departures.participation.to(faster)
+        weights = None if departures.participation is None else departures.participation.to(last.positions)
+        moved = last.positions + last.velocities * elapsed + _without_momentum(departures.positions.to(last.positions), last, weights)
+        faster = last.velocities + _without_momentum(departures.velocities.to(last.velocities), last, weights)
         return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
 
     def propagate(self, state: State, interval: float) -> State:

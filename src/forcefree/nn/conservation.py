@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -56,7 +58,7 @@ def restore_angular_momentum(
     missing = target - angular_momentum(state, positions, velocities)
     turning = state if weights is None else state.with_(masses=(state.masses * weights).clamp_min(1e-12))
     rotation = _solve(inertia_tensor(turning, positions), missing) * state.isolated[:, None]
-    added = torch.linalg.cross(rotation[:, state.system], _centred(turning, positions))
+    added: Tensor = torch.linalg.cross(rotation[:, state.system], _centred(turning, positions))
     return velocities + (added if weights is None else weights[:, None] * added)
 
 
@@ -83,5 +85,11 @@ def _centred(state: State, vectors: Tensor) -> Tensor:
 
 
 def _sum(state: State, values: Tensor) -> Tensor:
-    total = torch.zeros(len(values), state.n_systems, *values.shape[2:], dtype=values.dtype, device=values.device)
-    return total.index_add_(1, state.system, values)
+    """Sum over each system and frame, all along the first dimension: several times as fast as along the second."""
+    frames = len(values)
+    index = state.system
+    if frames != 1:
+        index = (index + state.n_systems * torch.arange(frames, device=index.device)[:, None]).reshape(-1)
+    total = torch.zeros(frames * state.n_systems, math.prod(values.shape[2:]), dtype=values.dtype, device=values.device)
+    total = total.index_add_(0, index, values.reshape(-1, total.shape[1]))
+    return total.reshape(frames, state.n_systems, *values.shape[2:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 
 import torch
@@ -10,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from forcefree.nn.tensor_coupling import ORDERS, coupling
 from forcefree.nn.tensor_edges import Chunk, Neighbourhoods
-from forcefree.nn.tensor_irreps import Irrep, Path, product_paths, row_ranges
+from forcefree.nn.tensor_irreps import Irrep, Path, product_paths
 
 Weights = Callable[[Chunk], Tensor]
 
@@ -31,11 +33,11 @@ class TensorMessage(nn.Module):
     def __init__(self, channels: int, sources: tuple[Irrep, ...], results: tuple[Irrep, ...]) -> None:
         super().__init__()
         self._channels = channels
-        self._pseudo = {order: [kind.pseudo for kind in sources if kind.order == order] for order in range(3)}
-        self._rows = {order: sum(kind.size for kind in sources if kind.order == order) for order in range(3)}
-        self._products = {order: [triple for triple in ORDERS if triple[0] == order] for order in range(3)}
-        self._widths = [len(self._products[order]) * len(self._pseudo[order]) * channels for order in range(3)]
-        self.n_weights = sum(self._widths)
+        self._sources = [_Source(order, [kind.pseudo for kind in sources if kind.order == order]) for order in range(3)]
+        self._sources = [source for source in self._sources if source.pseudo]
+        self._weight_widths = [sum(source.paths) * len(source.pseudo) * channels for source in self._sources]
+        self._feature_widths = [len(source.pseudo) * source.size * channels for source in self._sources]
+        self.n_weights = sum(self._weight_widths)
         location = self._lay_out()
         self.paths = {kind: [path for path in product_paths(sources, results) if path.result == kind] for kind in results}
         for kind, paths in self.paths.items():
@@ -46,11 +48,11 @@ class TensorMessage(nn.Module):
         """Make the coupling matrices; return the row in which each component of each path ends up."""
         location: dict[tuple[Path, int], int] = {}
         total = 0
-        for order in range(3):
+        for source in self._sources:
             for harmonic in range(3):
-                triples = [triple for triple in self._products[order] if triple[1] == harmonic]
-                matrix, outcome = _coupling_matrix(triples, self._pseudo[order])
-                self.register_buffer(f"coupling_{order}{harmonic}", matrix.to(torch.get_default_dtype()), persistent=False)
+                matrix, outcome = _coupling_matrix(source, harmonic)
+                if source.order and harmonic:
+                    self.register_buffer(f"coupling_{source.order}{harmonic}", matrix.to(torch.get_default_dtype()), persistent=False)
                 location |= {what: total + row for what, row in outcome.items()}
                 total += len(outcome)
         return location
@@ -80,52 +82,68 @@ class TensorMessage(nn.Module):
     def _sum(self, flat: Tensor, chunk: Chunk, weights: Weights) -> Tensor:
         """Products of one chunk, shape (n_receivers, rows, channels)."""
         n_receivers, _, places = chunk.harmonics.shape
-        sent = flat.index_select(0, chunk.sender).split([rows * self._channels for rows in self._rows.values()], dim=1)
-        filters = weights(chunk).split(self._widths, dim=1)
+        sent = flat.index_select(0, chunk.sender).split(self._feature_widths, dim=1)
+        filters = weights(chunk).split(self._weight_widths, dim=1)
         harmonics = chunk.harmonics.split([1, 3, 5], dim=1)
         summed = []
-        for order, products in self._products.items():
-            parities = len(self._pseudo[order])
-            if not parities:
-                continue
-            factor = filters[order].view(-1, len(products), parities, 1, self._channels)
-            weighted = factor * sent[order].view(-1, 1, parities, 2 * order + 1, self._channels)
-            widths = [sum(triple[1] == harmonic for triple in products) * self._rows[order] * self._channels for harmonic in range(3)]
-            parts = weighted.view(n_receivers, places, -1).split(widths, dim=2)
-            for harmonic in range(3):
-                rows = torch.bmm(harmonics[harmonic], parts[harmonic]).view(n_receivers, -1, self._channels)
-                if order and harmonic:
-                    rows = torch.bmm(self.get_buffer(f"coupling_{order}{harmonic}").expand(n_receivers, -1, -1), rows)
+        for source, tensors, factors in zip(self._sources, sent, filters, strict=True):
+            parities = len(source.pseudo)
+            features = tensors.view(-1, 1, parities, source.size, self._channels)
+            by_harmonic = factors.view(-1, sum(source.paths), parities, 1, self._channels).split(source.paths, dim=1)
+            for harmonic, factor in enumerate(by_harmonic):
+                weighted = _product(factor, features).view(n_receivers, places, -1)
+                rows = torch.bmm(harmonics[harmonic], weighted).view(n_receivers, -1, self._channels)
+                if source.order and harmonic:
+                    matrix: Tensor = getattr(self, f"coupling_{source.order}{harmonic}")
+                    rows = torch.bmm(matrix.expand(n_receivers, -1, -1), rows)
                 summed.append(rows)
         return torch.cat(summed, dim=1)
 
 
-def _coupling_matrix(triples: list[tuple[int, int, int]], parities: list[bool]) -> tuple[Tensor, dict[tuple[Path, int], int]]:
+class _Source:
+    """Features of one order: which parities, and how many paths they have with each harmonic."""
+
+    def __init__(self, order: int, pseudo: list[bool]) -> None:
+        self.order, self.pseudo, self.size = order, pseudo, 2 * order + 1
+        self.triples = [[triple for triple in ORDERS if triple[:2] == (order, harmonic)] for harmonic in range(3)]
+        self.paths = [len(triples) for triples in self.triples]
+
+
+_WORKSPACE = threading.local()
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Product; without gradients in memory that this thread uses again and again, so that it stays in the cache."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return left * right
+    shape = torch.broadcast_shapes(left.shape, right.shape)
+    size = math.prod(shape)
+    memory: Tensor | None = getattr(_WORKSPACE, "memory", None)
+    if memory is None or len(memory) < size or memory.dtype != left.dtype or memory.device != left.device:
+        memory = _WORKSPACE.memory = left.new_empty(size)
+    return torch.mul(left, right, out=memory[:size].view(shape))
+
+
+def _coupling_matrix(source: _Source, harmonic: int) -> tuple[Tensor, dict[tuple[Path, int], int]]:
     """Matrix from rows (harmonic component, path, parity, source component) to rows (path, parity, result component).
 
     Also the row of each component of each path. With a scalar among the factors the matrix is a permutation, nobody
     multiplies by it, and the rows are those of the input.
     """
-    order, harmonic, _ = triples[0]
-    n, m, s = 2 * order + 1, 2 * harmonic + 1, len(parities)
-    height = sum(2 * triple[2] + 1 for triple in triples) * s
-    matrix = torch.zeros(height, m, len(triples), s, n, dtype=torch.float64)
+    triples, order, parities = source.triples[harmonic], source.order, len(source.pseudo)
+    height = sum(2 * triple[2] + 1 for triple in triples) * parities
+    matrix = torch.zeros(height, 2 * harmonic + 1, len(triples), parities, source.size, dtype=torch.float64)
     location: dict[tuple[Path, int], int] = {}
     row = 0
     for index, triple in enumerate(triples):
         coefficients = coupling(*triple)
-        for parity, pseudo in enumerate(parities):
+        for parity, pseudo in enumerate(source.pseudo):
             path = Path(Irrep(order, pseudo), harmonic, Irrep(triple[2], pseudo != (sum(triple) % 2 == 1)))
             for component in range(2 * triple[2] + 1):
                 matrix[row, :, index, parity] = coefficients[:, :, component].T
                 if order and harmonic:
                     location[path, component] = row
                 else:
-                    location[path, component] = component * s + parity if order == 0 else parity * n + component
+                    location[path, component] = component * parities + parity if order == 0 else parity * source.size + component
                 row += 1
     return matrix.view(height, -1), location
-
-
-def feature_rows(kinds: tuple[Irrep, ...]) -> int:
-    """Rows of the features of one atom that has all of ``kinds``."""
-    return max(rows.stop for rows in row_ranges(kinds).values())

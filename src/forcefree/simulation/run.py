@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -201,6 +202,12 @@ class Run:
             safe = (self.engine.steps - self.schedule.equilibration) * self.schedule.interval
             self._abandon()
             raise ForcefreeError(
-                f"{self.output} could not be written after {max(safe, 0.0):g} fs ({error}); make room and go on with --resume, "
+                f"{self.output} could not be written after {max(safe, 0.0):g} fs ({error}); {_cure(error)} and go on with --resume, "
                 "what was written before stays readable"
             ) from error
+
+
+def _cure(error: Exception) -> str:
+    """What helps: room, unless the operating system names another reason."""
+    code = getattr(error, "errno", None)
+    return "make room" if code in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend the path or its permissions"

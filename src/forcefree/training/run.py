@@ -158,7 +158,7 @@ def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
         gradient_clip_val=config.optimizer.clip,
         logger=[CSVLogger(config.folder, name="", version=f"csv-{attempt}"), TensorBoardLogger(config.folder, name="", version="tensorboard")],
         callbacks=[
-            EMAWeightAveraging(decay=config.optimizer.ema),
+            EMAWeightAveraging(decay=config.optimizer.ema, update_starting_at_step=config.optimizer.warmup - 1),
             StopWhenBothStall(config.validation.patience),
             checkpoints,
             *([TQDMProgressBar(refresh_rate=20)] if progress else []),

@@ -37,12 +37,13 @@ def departure_scales(source: WindowSource, species: Sequence[int], samples: int 
 
 
 def guard_limits(trajectories: Iterable[Trajectory], frames_per_run: int = 400) -> dict[str, Any]:
-    """Extremes of the data: closest approach and longest bond of each pair of elements, highest temperature.
+    """Extremes of the data: closest approach and longest bond of each pair of elements, temperature of the hottest run.
 
     Bonds are those of each trajectory's first frame, by covalent radii. Periodic trajectories give no distances here.
 
     Returns:
-        ``closest`` and ``longest_bond`` in Å with keys such as ``1-6``, and ``max_temperature`` in K over 3N degrees of freedom.
+        ``closest`` and ``longest_bond`` in Å with keys such as ``1-6``, and ``max_temperature`` in K, the highest
+        mean temperature of a run over 3N - 3 degrees of freedom.
     """
     closest: dict[str, float] = {}
     longest: dict[str, float] = {}
@@ -51,7 +52,8 @@ def guard_limits(trajectories: Iterable[Trajectory], frames_per_run: int = 400) 
         chosen = slice(None, None, max(1, len(trajectory) // frames_per_run))
         if trajectory.velocities is not None:
             twice_kinetic = KINETIC_UNIT * (trajectory.masses[:, None] * trajectory.velocities[chosen] ** 2).sum(axis=(1, 2))
-            hottest = max(hottest, float(twice_kinetic.max() / (3 * len(trajectory.numbers) * BOLTZMANN)))
+            freedom = max(1, 3 * len(trajectory.numbers) - 3)
+            hottest = max(hottest, float(twice_kinetic.mean() / (freedom * BOLTZMANN)))
         if trajectory.pbc.any() or len(trajectory.numbers) > 100:
             continue
         _distances(trajectory, chosen, closest, longest)

@@ -10,6 +10,7 @@ from ase.io import iread
 
 from forcefree.data.importing.frames import Frame, gather
 from forcefree.data.importing.source import Block, Source
+from forcefree.data.importing.text import check_xyz
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
 from forcefree.units import ASE_FEMTOSECOND
@@ -23,6 +24,7 @@ def read_extxyz(source: Source) -> Iterator[Block]:
     Raises:
         ForcefreeError: If it is truncated or a unit or the time is unknown.
     """
+    check_xyz(source.path)
     yield from _read(source, "extxyz")
 
 
@@ -38,6 +40,8 @@ def read_traj(source: Source) -> Iterator[Block]:
 def _read(source: Source, kind: str) -> Iterator[Block]:
     velocity_factor = ASE_FEMTOSECOND if "velocity" not in source.options.units else source.unit("velocity")
     for trajectory in gather(_frames(source, kind), source, source.path.stem, format=kind):
+        if len(trajectory) > 1:
+            source.spacing(float(trajectory.times[1] - trajectory.times[0]))
         yield Block(trajectory, velocity_factor=velocity_factor)
 
 

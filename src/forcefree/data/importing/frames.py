@@ -99,8 +99,6 @@ def _times(batch: list[Frame], source: Source, start: int) -> Floats:
     known = [frame.time for frame in batch if frame.time is not None]
     if not known:
         return source.times(start, len(batch))
-    if start == 0 and len(known) > 1:
-        source.spacing(known[1] - known[0])
     return np.array(known)
 
 

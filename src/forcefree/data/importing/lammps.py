@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from forcefree.data.importing.frames import Frame, gather
 from forcefree.data.importing.lammps_box import Box, read_box
 from forcefree.data.importing.quantities import conversion
 from forcefree.data.importing.source import Block, Source, atomic_numbers
+from forcefree.data.importing.text import open_text
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
 
@@ -56,7 +56,7 @@ def read_lammps(source: Source) -> Iterator[Block]:
     unwrapped = first.has("xu", "yu", "zu") or first.has("xsu", "ysu", "zsu") or first.has("ix", "iy", "iz")
     frames = (_frame(snapshot, source, style) for snapshot in _snapshots(source.path))
     for trajectory in gather(frames, source, _stem(source.path), format="lammps", lammps_units=style):
-        yield Block(trajectory, unwrapped=unwrapped, velocity_factor=conversion(_VELOCITY[style], "velocity"))
+        yield Block(trajectory, unwrapped=unwrapped, velocity_factor=source.unit("velocity", usual=_VELOCITY[style]))
 
 
 def _stem(path: Path) -> str:
@@ -85,15 +85,17 @@ def _frame(snapshot: _Snapshot, source: Source, style: str) -> Frame:
         time = rows.time * conversion(_TIME[style], "time")
     if time is None:
         raise ForcefreeError(f"{source.path} counts steps but does not say how long one is; give the integrator's step with --timestep")
+    length = source.unit("length", usual="A")
+    velocity, force = source.unit("velocity", usual=_VELOCITY[style]), source.force_unit(usual=_FORCE[style])
     return Frame(
         numbers=_numbers(rows, source),
-        positions=_positions(rows, source.path),
-        cell=rows.box.cell,
+        positions=_positions(rows, source.path) * length,
+        cell=rows.box.cell * length,
         pbc=rows.box.pbc,
         time=time,
         masses=rows.values("mass")[:, 0] if rows.has("mass") else None,
-        velocities=rows.values("vx", "vy", "vz") * conversion(_VELOCITY[style], "velocity") if rows.has("vx", "vy", "vz") else None,
-        forces=rows.values("fx", "fy", "fz") * conversion(_FORCE[style], "force") if rows.has("fx", "fy", "fz") else None,
+        velocities=rows.values("vx", "vy", "vz") * velocity if rows.has("vx", "vy", "vz") else None,
+        forces=rows.values("fx", "fy", "fz") * force if rows.has("fx", "fy", "fz") else None,
     )
 
 
@@ -123,12 +125,8 @@ def _numbers(rows: _Snapshot, source: Source) -> NDArray[np.int64]:
 
 
 def _snapshots(path: Path) -> Iterator[_Snapshot]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            yield from _parse(file, path)
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise ForcefreeError(f"{path} is not a readable LAMMPS text dump ({error}); it may be truncated or binary") from error
+    with open_text(path) as file:
+        yield from _parse(file, path)
 
 
 def _parse(file: TextIO, path: Path) -> Iterator[_Snapshot]:

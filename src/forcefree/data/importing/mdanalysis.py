@@ -26,6 +26,10 @@ def read_binary(source: Source) -> Iterator[Block]:
     Raises:
         ForcefreeError: If there is no topology, it does not match or names no elements, or the file is truncated.
     """
+    if source.options.units:
+        raise ForcefreeError(
+            f"{source.path} is of a format that fixes its units; leave {' and '.join(f'--{k}-unit' for k in source.options.units)} out"
+        )
     universe = _universe(source)
     numbers, masses = _atoms(universe, source)
     suffix = source.path.suffix.lstrip(".").lower()

@@ -1,0 +1,71 @@
+"""A small copy of a store, for references that travel with the package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+
+from forcefree.errors import ForcefreeError
+
+_DIGITS = {"position": 3, "velocity": 5}
+
+
+def compact_copy(source: Path, target: Path, *, stride: int = 1, start: int = 0) -> Path:
+    """Copy a store with every ``stride``-th frame, rounded to what analysis needs and compressed.
+
+    Positions keep 0.001 Å and velocities 0.00001 Å/fs, which is far below what a distribution or a spectrum resolves;
+    energies and times are exact, forces are left out. Any HDF5 reads the copy like the original.
+
+    Args:
+        source: H5MD store.
+        target: File to write; it appears only when it is complete.
+        stride: Frames per kept frame.
+        start: First frame that is kept.
+
+    Returns:
+        The target.
+
+    Raises:
+        ForcefreeError: If the target exists or the source does not.
+    """
+    if target.exists():
+        raise ForcefreeError(f"{target} exists already; choose another output or remove it first")
+    if not source.is_file():
+        raise ForcefreeError(f"{source} does not exist; give the path of an H5MD trajectory")
+    partial = target.with_name(target.name + ".partial")
+    with h5py.File(source, "r") as old, h5py.File(partial, "w", libver="latest") as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+        old.copy("h5md", new)
+        for parent in ("particles", "observables"):
+            for name, group in old.get(parent, {}).items():
+                _copy_group(group, new.require_group(f"{parent}/{name}"), start, stride)
+    os.replace(partial, target)
+    return target
+
+
+def _copy_group(old: h5py.Group, new: h5py.Group, start: int, stride: int) -> None:
+    for name, value in old.attrs.items():
+        new.attrs[name] = value
+    for name, item in old.items():
+        if name == "force":
+            continue
+        if isinstance(item, h5py.Group) and "value" in item:
+            element = new.create_group(name)
+            for part in ("step", "time", "value"):
+                _copy_dataset(item[part], element, part, _DIGITS.get(name) if part == "value" else None, start, stride)
+        else:
+            old.copy(name, new)
+
+
+def _copy_dataset(old: h5py.Dataset, parent: h5py.Group, name: str, digits: int | None, start: int, stride: int) -> None:
+    values = old[start::stride]
+    kept = {"data": values, "chunks": True, "shuffle": True, "compression": "gzip"}
+    if digits is not None:
+        kept |= {"scaleoffset": digits, "chunks": (min(len(values), 512), *values.shape[1:])}
+        kept["data"] = values.round(digits).astype("f4")
+    dataset = parent.create_dataset(name, **kept)
+    for key, value in old.attrs.items():
+        dataset.attrs[key] = value

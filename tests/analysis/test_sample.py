@@ -1,0 +1,133 @@
+"""Stores are read and checked before anything is computed; what does not fit ends in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forcefree.analysis.discard import Discard
+from forcefree.analysis.sample import check_pair, load_sample
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from networks import molecular_dynamics, store
+
+
+@pytest.fixture
+def few() -> list[Trajectory]:
+    return molecular_dynamics(2, 60)
+
+
+def test_a_store_is_read_whole_and_without_its_start(tmp_path: Path, few: list[Trajectory]) -> None:
+    sample = load_sample(store(tmp_path / "a.h5", few), discard=Discard.of("10%"))
+    assert len(sample.whole) == len(sample.runs) == 2
+    assert len(sample.whole[0]) == 60
+    assert sample.runs[0].times[0] == pytest.approx(12.0)
+    assert (sample.spacing, sample.ensemble, sample.temperature, sample.periodic) == (2.0, "nvt", 300.0, False)
+    assert sample.duration == pytest.approx(2 * (118 - 12))
+
+
+@pytest.mark.parametrize(("text", "first"), [("0", 0), ("10%", 6), ("50fs", 25), ("0.05ps", 25), ("0%", 0), ("99%", 59)])
+def test_discard_reads_percentages_and_durations(few: list[Trajectory], text: str, first: int) -> None:
+    assert Discard.of(text).first_frame(few[0]) == first
+
+
+@pytest.mark.parametrize("text", ["100%", "-5%", "ten%", "5", "5 parsec"])
+def test_a_wrong_discard_is_refused(text: str) -> None:
+    with pytest.raises(ForcefreeError):
+        Discard.of(text)
+
+
+def test_missing_and_damaged_files(tmp_path: Path, few: list[Trajectory]) -> None:
+    with pytest.raises(ForcefreeError, match="does not exist"):
+        load_sample(tmp_path / "nothing.h5")
+    whole = store(tmp_path / "whole.h5", few).read_bytes()
+    for part in (0, 100, len(whole) // 2, len(whole) - 2000):
+        cut = tmp_path / f"cut{part}.h5"
+        cut.write_bytes(whole[:part])
+        with pytest.raises(ForcefreeError, match="truncated"):
+            load_sample(cut)
+
+
+def test_runs_of_several_temperatures_are_never_mixed(tmp_path: Path) -> None:
+    path = store(tmp_path / "a.h5", [replace(molecular_dynamics(1, 40, temperature=t)[0], name=f"at{t}") for t in (200.0, 300.0)])
+    with pytest.raises(ForcefreeError, match="holds runs at 200, 300 K; choose one"):
+        load_sample(path)
+    assert [run.name for run in load_sample(path, temperature=200.0).runs] == ["at200.0"]
+    with pytest.raises(ForcefreeError, match="holds runs at 200, 300 K but none at 350 K"):
+        load_sample(path, temperature=350.0)
+
+
+def test_runs_that_do_not_say_their_temperature_are_taken(tmp_path: Path, few: list[Trajectory]) -> None:
+    path = store(tmp_path / "a.h5", [replace(run, provenance={}) for run in few])
+    sample = load_sample(path, temperature=300.0)
+    assert len(sample.runs) == 2
+    assert (sample.temperature, sample.ensemble) == (None, "unknown")
+
+
+def _unequal(run: Trajectory) -> Trajectory:
+    times = run.times.copy()
+    times[-1] += 1.0
+    return replace(run, times=times)
+
+
+def _broken(run: Trajectory) -> Trajectory:
+    positions = run.positions.copy()
+    positions[3, 0, 0] = np.nan
+    return replace(run, positions=positions)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda run: replace(run, velocities=None), "no velocities in run_0001"),
+        (_unequal, "equally spaced frames are needed"),
+        (_broken, "not a finite number"),
+        (lambda run: run.frames(0, 60, 2), "2 fs apart in run_0000 but 4 fs in run_0001"),
+        (lambda run: replace(run, numbers=np.array([8, 8, 1, 9])), "different systems"),
+    ],
+)
+def test_one_unusable_run_is_named(tmp_path: Path, few: list[Trajectory], change, sentence: str) -> None:
+    path = store(tmp_path / "a.h5", [few[0], change(few[1])])
+    with pytest.raises(ForcefreeError, match=sentence):
+        load_sample(path)
+
+
+def test_too_few_frames_count_after_discarding(tmp_path: Path, few: list[Trajectory]) -> None:
+    path = store(tmp_path / "a.h5", few)
+    with pytest.raises(ForcefreeError, match="has 6 frames after discarding the start; at least 32"):
+        load_sample(path, discard=Discard.of("90%"))
+
+
+def test_a_replica_that_stopped_early_is_kept_aside_with_its_sentence(tmp_path: Path, few: list[Trajectory]) -> None:
+    stopped = replace(few[1].frames(0, 10), provenance={**few[1].provenance, "stopped": "replica 1 fell apart"})
+    sample = load_sample(store(tmp_path / "a.h5", [few[0], stopped]))
+    assert (len(sample.whole), len(sample.runs), sample.stopped) == (2, 1, ["replica 1 fell apart"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda run: replace(run, numbers=np.array([8, 8, 1, 9])), "holds H2O2 but .* holds HFO2; a reference of the same system"),
+        (lambda run: replace(run, numbers=np.array([8, 1, 8, 1])), "the same elements in another order, first at atom 1"),
+        (lambda run: replace(run, masses=run.masses + np.array([0, 0, 0, 1.0])), "atom 3 has mass 1.008 amu .* but 2.008 amu"),
+        (lambda run: replace(run, cell=9.0 * np.eye(3), pbc=np.ones(3, dtype=bool)), "differ in which directions are periodic"),
+    ],
+)
+def test_a_reference_of_another_system_is_refused(tmp_path: Path, few: list[Trajectory], change, sentence: str) -> None:
+    ours = load_sample(store(tmp_path / "ours.h5", few))
+    theirs = load_sample(store(tmp_path / "theirs.h5", [change(run) for run in few]))
+    with pytest.raises(ForcefreeError, match=sentence):
+        check_pair(ours, theirs)
+    check_pair(ours, ours)
+
+
+def test_cells_must_agree(tmp_path: Path, few: list[Trajectory]) -> None:
+    samples = [
+        load_sample(store(tmp_path / f"{a}.h5", [replace(run, cell=a * np.eye(3), pbc=np.ones(3, dtype=bool)) for run in few]))
+        for a in (9.0, 9.1)
+    ]
+    with pytest.raises(ForcefreeError, match=r"cells that differ by more than 0\.01"):
+        check_pair(*samples)

@@ -1,0 +1,117 @@
+"""All runs of a configuration: the same frames however many workers there are and whatever kills them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from forcefree.data.h5md import read_store, store_attributes, trajectory_names
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.reference.campaign import make_reference
+from forcefree.reference.claim import claimed
+from forcefree.reference.config import ReferenceConfig
+
+MakeConfig = Callable[..., ReferenceConfig]
+Same = Callable[[Trajectory, Trajectory], bool]
+SHORT: dict[str, Any] = {"timestep": 1.0, "recording": {"duration": 260.0, "every": 1.0}, "equilibration": {"duration": 10.0}}
+
+
+def test_workers_make_what_runs_alone_make_and_a_second_call_makes_nothing(
+    make_config: MakeConfig, recorded: Callable[..., Trajectory], same: Same
+) -> None:
+    config = make_config(**SHORT, temperatures=[300, 500], runs_per_temperature=2, workers=2)
+    told: list[tuple[int, int]] = []
+    store = make_reference(config, lambda done, total: told.append((done, total)))
+    assert store == config.output
+    assert trajectory_names(store) == ["run_0000", "run_0001", "run_0002", "run_0003"]
+    for index, trajectory in enumerate(read_store(store)):
+        assert same(trajectory, recorded(config, index))
+    assert told[-1] == (4 * 261, 4 * 261)
+    assert sorted(told) == told
+    assert store_attributes(store)["config"]["seed"] == 3
+    assert not store.with_name(store.name + ".parts").exists()
+    written = store.stat().st_mtime_ns
+    assert make_reference(config.model_copy(update={"workers": 1})) == store
+    assert store.stat().st_mtime_ns == written
+    with pytest.raises(ForcefreeError, match="exists already; choose another output or remove it first"):
+        make_reference(config.model_copy(update={"seed": 4}))
+
+
+def test_a_whole_process_group_killed_and_started_again_ends_with_the_same_frames(
+    make_config: MakeConfig, recorded: Callable[..., Trajectory], same: Same, tmp_path: Path
+) -> None:
+    config = make_config(
+        calculator={"name": "springs:Springs", "options": {"memory": 0.01}},
+        timestep=0.5,
+        recording={"ensemble": "nvt", "duration": 1500.0, "every": 2.0},
+        runs_per_temperature=2,
+        workers=2,
+    )
+    file = tmp_path / "reference.yaml"
+    file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    command = [sys.executable, "-c", "from forcefree.cli.main import run; run()", "reference", str(file)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    parts = config.output.with_name(config.output.name + ".parts")
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60.0
+    while not list(parts.glob("*.frames")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not config.output.exists()
+    assert list(parts.glob("*.frames"))
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "1502" in finished.stdout
+    for index, trajectory in enumerate(read_store(config.output)):
+        assert same(trajectory, recorded(config, index))
+
+
+def test_a_worker_that_dies_ends_in_a_sentence(make_config: MakeConfig) -> None:
+    config = make_config(**SHORT, calculator={"name": "springs:Springs", "options": {"die_after": 40}})
+    with pytest.raises(ForcefreeError, match="a worker process died .*; run the same command to continue"):
+        make_reference(config)
+    assert not config.output.exists()
+
+
+def test_what_a_calculator_says_reaches_the_user_through_the_worker(make_config: MakeConfig) -> None:
+    calculator = {"name": "springs:Springs", "options": {"raise_after": 20}}
+    config = make_config(**SHORT, calculator=calculator, runs_per_temperature=50, minimize=False)
+    with pytest.raises(ForcefreeError, match="run_0000 failed at 300 K .*self-consistency was not reached"):
+        make_reference(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"start": {"name": "ethnol"}}, "'ethnol' is neither a file nor a known start"),
+        ({"start": {"name": "Si"}}, "a system of 1 atom has no degree of freedom left"),
+        ({"calculator": {"name": "gfn7"}}, "calculator 'gfn7' is unknown"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_worker_starts(make_config: MakeConfig, changes: dict[str, Any], sentence: str) -> None:
+    config = make_config(**changes)
+    with pytest.raises(ForcefreeError, match=sentence):
+        make_reference(config)
+    assert not config.output.with_name(config.output.name + ".parts").exists()
+
+
+def test_unfinished_runs_belong_to_one_configuration_and_one_process(make_config: MakeConfig, tmp_path: Path) -> None:
+    parts = tmp_path / "reference.h5.parts"
+    config = make_config()
+    with claimed(parts, config), pytest.raises(ForcefreeError, match="another process is at work in"), claimed(parts, config):
+        pass
+    with claimed(parts, make_config(workers=8, output=tmp_path / "elsewhere" / "reference.h5")):
+        pass
+    with pytest.raises(ForcefreeError, match="holds runs of another configuration"), claimed(parts, make_config(seed=9)):
+        pass

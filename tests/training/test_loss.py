@@ -1,0 +1,81 @@
+"""The loss: zero for the truth, one for free flight, weighted by what an error costs in energy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from forcefree.data.trajectory import Trajectory
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.state import State
+from forcefree.training.loss import Scales, unrolled_loss
+from forcefree.training.module import one_step_errors
+from forcefree.training.report import error_table
+from forcefree.training.windows import Windows, WindowSource
+
+
+class Told(Forecaster):
+    """Repeats given departures, times a factor."""
+
+    def __init__(self, answers: list[tuple[Tensor, Tensor]], factor: float = 1.0) -> None:
+        super().__init__(Card(name="told", model="told", species=[1, 8], t_max=5.0, cutoff=4.0))
+        self._answers, self._factor, self._asked = answers, factor, 0
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:  # noqa: ARG002 (contract)
+        positions, velocities = self._answers[self._asked % len(self._answers)]
+        self._asked += 1
+        return Departures(self._factor * positions, self._factor * velocities)
+
+
+@pytest.fixture
+def windows(trajectories: list[Trajectory]) -> Windows:
+    return WindowSource(trajectories, 5.0, seed=2).draw(64, 0)
+
+
+def test_the_truth_costs_nothing_and_free_flight_costs_about_one(trajectories: list[Trajectory], windows: Windows) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    assert float(unrolled_loss(Told([windows.departures()]), windows, scales)) < 1e-12
+    assert float(unrolled_loss(Told([windows.departures()], 0.0), windows, scales)) == pytest.approx(1.0, rel=0.25)
+
+
+def test_errors_grow_with_the_square_and_both_segments_count(trajectories: list[Trajectory]) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    windows = WindowSource(trajectories, 10.0, seed=2).draw(64, 0)
+    positions, velocities = windows.departures()
+    first = (positions[:5], velocities[:5])
+    middle = windows.history[-1].with_(positions=windows.positions[4], velocities=windows.velocities[4])
+    second = Windows((middle,), windows.times[:5], windows.positions[5:], windows.velocities[5:]).departures()
+    assert float(unrolled_loss(Told([first, second]), windows, scales, unroll=2)) < 1e-10
+    half = float(unrolled_loss(Told([first, second], 0.5), Windows(windows.history, windows.times[:5], *first_targets(windows)), scales))
+    tenth = float(unrolled_loss(Told([first, second], 0.9), Windows(windows.history, windows.times[:5], *first_targets(windows)), scales))
+    assert half / tenth == pytest.approx(25.0, rel=1e-4)
+
+
+def first_targets(windows: Windows) -> tuple[Tensor, Tensor]:
+    return windows.positions[:5], windows.velocities[:5]
+
+
+def test_the_same_error_costs_more_on_a_heavy_atom(trajectories: list[Trajectory], windows: Windows) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    numbers = windows.history[-1].numbers
+    costs = {}
+    for number in (1, 8):
+        positions, velocities = (values.clone() for values in windows.departures())
+        chosen = (numbers == number).nonzero()[0, 0]
+        positions[:, chosen] += 0.01
+        model = Told([(positions, velocities)])
+        model.conserving_departures = model.departures  # type: ignore[method-assign]
+        costs[number] = float(unrolled_loss(model, windows, scales))
+    assert costs[8] / costs[1] == pytest.approx(15.999 / 1.008, rel=1e-3)
+
+
+def test_reported_errors_are_those_that_were_made(windows: Windows) -> None:
+    positions, velocities = windows.departures()
+    row = error_table(Told([(positions, velocities)], 0.0), windows)[-1]
+    assert row["position_pm"] == pytest.approx(row["free_flight_pm"])
+    assert row["velocity_percent"] == pytest.approx(row["free_flight_velocity_percent"])
+    errors = one_step_errors(Told([(positions, velocities)], 0.0), windows)
+    assert 100.0 * float(errors["val_position_mae"]) == pytest.approx(row["position_pm"])
+    assert float(one_step_errors(Told([(positions, velocities)]), windows)["val_velocity_percent"]) < 1e-6
