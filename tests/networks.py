@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from forcefree.analysis.geometry import distances
 from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
-from forcefree.units import BOLTZMANN, KINETIC_UNIT
+from forcefree.units import BOLTZMANN, KINETIC_UNIT, WAVENUMBER_PER_INVERSE_FS
 
 MOLECULE = Atoms("OOHH", positions=[[0.0, 0.0, 0.0], [1.45, 0.0, 0.0], [-0.2, 0.95, 0.0], [1.65, -0.36, 0.88]])
 FIRST, SECOND = np.triu_indices(4, k=1)
@@ -37,6 +37,15 @@ def energies_and_forces(positions: np.ndarray, stiffness: np.ndarray = STIFFNESS
         forces[:, a] += along[:, pair]
         forces[:, b] -= along[:, pair]
     return 0.5 * (pull * (lengths - LENGTHS)).sum(axis=1), forces
+
+
+def normal_modes() -> np.ndarray:
+    """Harmonic wavenumbers of the six vibrations in cm^-1, from a Hessian by central differences of the forces."""
+    start, step = MOLECULE.positions.ravel(), 1e-4
+    rows = [energies_and_forces((start + sign * step * np.eye(12)).reshape(12, 4, 3))[1].reshape(12, 12) for sign in (1.0, -1.0)]
+    root = np.sqrt(np.repeat(KINETIC_UNIT * MASSES, 3))
+    square = np.linalg.eigvalsh((rows[1] - rows[0]) / (2.0 * step) / root[:, None] / root)
+    return np.sqrt(square[6:]) / (2.0 * np.pi) * WAVENUMBER_PER_INVERSE_FS
 
 
 class Network(Calculator):

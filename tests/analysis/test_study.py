@@ -119,6 +119,17 @@ def test_coarse_frames_are_compared_folded_alike_and_it_is_said(tmp_path: Path, 
     assert found.measure("spectrum.distance").verdict != "does not hold"
 
 
+def test_frames_much_too_coarse_for_vibrations_are_not_judged_by_them(
+    tmp_path: Path, others: list[Trajectory], reference_store: Path
+) -> None:
+    coarse = store(tmp_path / "coarse.h5", [run.frames(0, len(run), 16) for run in others])
+    found = analyze(coarse, reference_store, calculator="none", discard="0")
+    assert found.spectrum.folded > 0.5
+    assert set(_verdicts(found, "vibration").values()) == {"not judged"}
+    assert any("not judged" in note for note in found.notes)
+    assert "vibrational" not in found.conclusion
+
+
 def test_stopped_replicas_are_listed_and_counted(tmp_path: Path, others: list[Trajectory], reference_store: Path) -> None:
     stopped = replace(others[5].frames(0, 20), provenance={**others[5].provenance, "stopped": "replica 5 was stopped after 38 fs"})
     found = analyze(store(tmp_path / "traj.h5", [*others[:5], stopped]), reference_store, calculator=None)

@@ -81,4 +81,4 @@ def test_huge_kinds_are_thinned() -> None:
     kinds = internal_coordinates(run, bonded_pairs([run]))
     assert kinds[0].names == ("Cu-Cu",)
     assert len(kinds[0].atoms) == 6 * len(crystal)
-    assert all(len(coordinates.atoms) <= 20000 for coordinates in kinds)
+    assert all(len(coordinates.atoms) <= 5000 for coordinates in kinds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_a_report_and_a_table(tmp_path: Path, stores: tuple[Path, Path]) -> None
     assert found["options"]["discard"] == "20fs"
     assert found["options"]["splits"] == 3
     assert (tmp_path / "out" / "report.html").stat().st_size > 500_000
+
+
+def test_what_failed_is_named_on_the_screen(tmp_path: Path, stores: tuple[Path, Path]) -> None:
+    hot = [replace(run, velocities=1.5 * run.velocities) for run in molecular_dynamics(4, 200, seed=2)]
+    result = _run(store(tmp_path / "hot.h5", hot), "-a", stores[1], "-o", tmp_path, "-c", "none")
+    assert result.exit_code == 0, result.output
+    assert "cannot be trusted for thermal averages (temperature and equipartition) [temperature" in " ".join(result.output.split())
 
 
 def test_energies_can_be_left_out(tmp_path: Path, stores: tuple[Path, Path]) -> None:

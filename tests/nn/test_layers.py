@@ -7,7 +7,7 @@ from torch import Tensor
 
 from forcefree.nn.bases import envelope
 from forcefree.nn.perceptron import perceptron
-from forcefree.nn.refinement import TrajectoryRefinement
+from forcefree.nn.refinement import TrajectoryRefinement, sum_products
 from forcefree.nn.update import GatedUpdate
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
@@ -67,7 +67,7 @@ def test_refinement_is_equivariant_and_listens_to_every_node() -> None:
     separations, velocities, receiver, sender = complete(5, 2)
     scalars, vectors = torch.randn(5, 6, dtype=torch.float64), torch.randn(5, 3, 6, dtype=torch.float64)
     pair = torch.randn(20, 2, dtype=torch.float64)
-    provisional = separations[:, None] + velocities[:, None] * torch.tensor([0.3, 0.6, 1.0], dtype=torch.float64)[:, None]
+    provisional = separations + velocities * torch.tensor([0.3, 0.6, 1.0], dtype=torch.float64)[:, None, None]
 
     def run(turn: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
         lengths = path.norm(dim=-1, keepdim=True)
@@ -81,7 +81,7 @@ def test_refinement_is_equivariant_and_listens_to_every_node() -> None:
     torch.testing.assert_close(turned_v, torch.einsum("ab,nbc->nac", ROTATION, plain_v), atol=1e-11, rtol=1e-11)
     for node in range(3):
         bent = provisional.clone()
-        bent[:, node] *= 1.05
+        bent[node] *= 1.05
         assert (run(identity, bent)[1] - plain_v).abs().max() > 1e-6
 
 
@@ -99,3 +99,11 @@ def test_perceptron_has_the_widths_asked_for() -> None:
     assert network(torch.zeros(7, 3)).shape == (7, 2)
     assert [type(layer).__name__ for layer in network] == ["Linear", "SiLU", "Linear"]
     assert perceptron(3, 2, bias=False)[0].bias is None
+
+
+def test_sums_of_products_agree_for_equal_and_unequal_degrees() -> None:
+    receiver = torch.arange(4).repeat_interleave(3)
+    factors, weights = torch.randn(2, 12, 4, dtype=torch.float64), torch.randn(2, 12, 5, dtype=torch.float64)
+    expected = torch.stack([torch.einsum("mef,meh->mfh", factors[:, receiver == i], weights[:, receiver == i]) for i in range(4)], dim=1)
+    torch.testing.assert_close(sum_products(factors, weights, receiver, 4, 3), expected)
+    torch.testing.assert_close(sum_products(factors, weights, receiver, 4, 0), expected)

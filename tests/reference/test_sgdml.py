@@ -90,8 +90,8 @@ def test_the_first_layout_gives_the_same_numbers(tmp_path: Path) -> None:
         atoms = _water()
         atoms.calc = _calculator(tmp_path, _toy(layout))
         results.append((atoms.get_potential_energy(), atoms.get_forces()))
-    assert results[0][0] == results[1][0]
-    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-14)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-12, atol=1e-14)
 
 
 def test_the_packages_own_predictor_agrees(tmp_path: Path) -> None:

@@ -37,13 +37,15 @@ def test_a_tumbling_molecule_is_shown_still() -> None:
     shape = np.repeat(run.positions[:1], 60, axis=0)
     turns = Rotation.from_rotvec(np.linspace(0.0, 3.0, 60)[:, None] * [0.2, 0.5, -0.3]).as_matrix()
     moving = replace(run, positions=shape @ turns + np.arange(60.0)[:, None, None])
-    shown = _frames(to_xyz(moving))
+    shown = _frames(to_xyz(moving, run.positions[0]))
     np.testing.assert_allclose(shown, np.repeat(shown[:1], 60, axis=0), atol=1.1e-3)
+    centre = run.masses @ run.positions[0] / run.masses.sum()
+    np.testing.assert_allclose(shown[0], run.positions[0] - centre, atol=6e-4)
 
 
 def test_periodic_frames_carry_their_cell_and_stay_where_they_are() -> None:
     run = replace(molecular_dynamics(1, 40)[0], cell=np.diag([9.0, 10.0, 11.0]), pbc=np.ones(3, dtype=bool))
-    text = to_xyz(run)
+    text = to_xyz(run, run.positions[0])
     assert 'Lattice="9.0000 0.0000 0.0000 0.0000 10.0000 0.0000 0.0000 0.0000 11.0000"' in text
     np.testing.assert_allclose(_frames(text), run.positions, atol=6e-4)
 

@@ -20,6 +20,7 @@ from forcefree.analysis.structure import radial_measure, structure_measures
 from forcefree.analysis.thermal import temperature_measures, temperatures
 from forcefree.analysis.verdict import Thresholds, conclude
 from forcefree.analysis.vibrations import vibration_measures
+from forcefree.models.files import find_reference
 from forcefree.reference.config import CalculatorConfig
 
 Progress = Callable[[str], None]
@@ -46,7 +47,7 @@ def analyze(
 
     Args:
         trajectory: H5MD store with velocities.
-        reference: H5MD store of the same system with velocities.
+        reference: H5MD store of the same system with velocities, or the name of a bundled one such as ``ethanol-nvt-300K``.
         calculator: For true energies: ``"stored"`` takes the one that the reference's provenance names, another name or
             configuration takes that one, None or ``"none"`` leaves energies out.
         temperature: K, where the trajectory holds runs at several target temperatures.
@@ -67,7 +68,7 @@ def analyze(
     tell = progress or (lambda _: None)
     limits = thresholds or Thresholds()
     tell("reading")
-    model, base = _load(Path(trajectory), Path(reference), temperature, Discard.of(discard))
+    model, base = _load(Path(trajectory), find_reference(reference), temperature, Discard.of(discard))
     ours, theirs = cut(model, base)
     halves = split_halves(ours, theirs, count=splits, seed=seed)
     kelvin = model.temperature or base.temperature or temperatures(base.runs)["all"][0]

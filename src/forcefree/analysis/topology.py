@@ -19,7 +19,8 @@ BOND_TOLERANCE = 1.25
 """Two atoms are bonded where their median distance is below this many times the sum of their covalent radii."""
 
 _FRAMES_LOOKED_AT = 50
-_MOST_COORDINATES = 20000
+_MOST_PAIRS_HELD = 10_000_000
+_MOST_COORDINATES = 5000
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ def bonded_pairs(runs: Sequence[Trajectory]) -> list[tuple[int, int]]:
         Pairs (i, j) with i < j, in order. Radii: Cordero et al., Dalton Trans. 2832 (2008), as in ASE.
     """
     first = runs[0]
-    per_run = max(1, _FRAMES_LOOKED_AT // len(runs))
-    looked_at = np.concatenate([run.positions[:: max(1, len(run) // per_run)] for run in runs[:_FRAMES_LOOKED_AT]])
     i, j = np.triu_indices(len(first.numbers), k=1)
+    frames = max(1, min(_FRAMES_LOOKED_AT, _MOST_PAIRS_HELD // max(1, len(i))))
+    per_run = -(-frames // len(runs))
+    looked_at = np.concatenate([run.positions[:: -(-len(run) // per_run)] for run in runs[:frames]])
     chosen = [shortest_vectors(frame[j] - frame[i], first.cell, first.pbc) for frame in looked_at]
     distances = np.median(np.linalg.norm(np.array(chosen), axis=-1), axis=0)
     radii = covalent_radii[first.numbers]
@@ -63,7 +65,7 @@ def internal_coordinates(run: Trajectory, bonds: Sequence[tuple[int, int]]) -> l
     """All bonds, angles and dihedrals along bonds.
 
     In an isolated system each has its own name, so that no error hides among equivalent ones; in a periodic system those
-    of the same elements share one. A kind with more than 20000 members is thinned evenly.
+    of the same elements share one. A kind with more than 5000 members is thinned evenly.
 
     Args:
         run: Gives elements and periodicity.

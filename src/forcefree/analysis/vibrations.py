@@ -16,6 +16,7 @@ from forcefree.data.trajectory import Floats
 
 _SAME_SPACING = 1e-3
 _MOST_FOLDED = 0.01
+_MOSTLY_FOLDED = 0.5
 _PIECES_FOR_FOLDING = 4
 
 
@@ -49,7 +50,8 @@ def vibration_measures(
     peaks = compare_peaks(grid, left.sum(axis=1), right.sum(axis=1), splits)
     judged = [_judge(peak, thresholds.peak) for peak in peaks]
     folded, notes = _folding(ours, theirs, original)
-    hidden = folded is not None and folded > _MOST_FOLDED and abs(ours.nyquist / theirs.nyquist - 1.0) > _SAME_SPACING
+    unlike = abs(ours.nyquist / theirs.nyquist - 1.0) > _SAME_SPACING
+    hidden = folded is not None and (folded > _MOSTLY_FOLDED or (folded > _MOST_FOLDED and unlike))
     value, spread, ceiling, bound = distance.scalars()
     verdict = judge_distance(value, spread, ceiling, bound, thresholds.distance_factor)
     measures = [
@@ -61,7 +63,7 @@ def vibration_measures(
             deviation_error=spread,
             ceiling=ceiling,
             threshold=thresholds.distance_factor * ceiling,
-            verdict="undecided" if hidden else verdict,
+            verdict="not judged" if hidden else verdict,
             note="area between the spectra over the sum of their areas",
         ),
         _peak_measure(peaks, judged, thresholds, hidden),
@@ -81,6 +83,8 @@ def vibration_measures(
 
 def _judge(peak: Peak, threshold: float) -> Verdict:
     """Against a peak counts a shift beyond what halves of the reference can differ by, and only if all parts show it."""
+    if peak.model is None and peak.ceiling > threshold:
+        return "undecided"
     shift = np.inf if peak.model is None else abs(peak.model - peak.reference)
     if shift > threshold + peak.bound and (peak.least is None or peak.least > threshold):
         return "does not hold"
@@ -91,7 +95,7 @@ def _peak_measure(peaks: Sequence[Peak], judged: Sequence[Verdict], thresholds: 
     shifts = [(abs(peak.model - peak.reference), peak.ceiling) for peak in peaks if peak.model is not None]
     lost = len(peaks) - len(shifts)
     largest = max(shifts, default=None)
-    verdict = "undecided" if hidden and peaks else worst(judged)
+    verdict = "not judged" if hidden else worst(judged)
     return Measure(
         key="spectrum.peaks",
         group="vibration",
@@ -119,7 +123,8 @@ def _folding(ours: PieceSpectra, theirs: PieceSpectra, original: Sample) -> tupl
     if folded > _MOST_FOLDED:
         notes.append(
             f"{100 * folded:.0f} % of the reference's vibrational power lies above {limit:.0f} cm⁻¹, the Nyquist limit of the "
-            "trajectory's frames, and appears folded below it in both spectra; save frames closer together to see it in its place."
+            "trajectory's frames, and appears folded below it; save frames at most 4 fs apart to see it in its place."
+            + (" Spectra of this kind are not judged." if folded > _MOSTLY_FOLDED else "")
         )
     return folded, notes
 

@@ -18,7 +18,9 @@ _WIDTH_OF_FILES = 160
 
 def analyze(
     trajectory: Annotated[Path, typer.Argument(help="H5MD trajectory to judge, with velocities.", show_default=False)],
-    against: Annotated[Path, typer.Option("--against", "-a", help="H5MD reference trajectories of the same system.", show_default=False)],
+    against: Annotated[
+        str, typer.Option("--against", "-a", help="H5MD reference of the same system, or a bundled name.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for report.html, report.json and plots.")] = Path("report"),
     calculator: Annotated[
         str,
@@ -45,6 +47,7 @@ def analyze(
     \b
     Examples:
       forcefree analyze traj.h5 --against reference.h5
+      forcefree analyze traj.h5 --against ethanol-nvt-300K
       forcefree analyze traj.h5 --against reference.h5 --discard 5ps --output report-300K
       forcefree analyze nve.h5 --against reference.h5 --temperature 300 --samples 1000 --workers 4
     """  # noqa: D301
@@ -63,7 +66,7 @@ def analyze(
         page = write_report(found, output)
     printed = Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_FILES)
     printed.print(_table(found))
-    printed.print(found.conclusion)
+    printed.print(found.conclusion, markup=False, highlight=False)
     printed.print(f"Report: {page}", soft_wrap=True)
 
 

@@ -28,7 +28,8 @@ class SentenceGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo("\nforcefree: stopped; run the same command to continue", err=True)
+            again = "the same command with --resume" if self._resumes(ctx) else "the same command"
+            typer.echo(f"\nforcefree: stopped; run {again} to continue", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise
@@ -38,6 +39,10 @@ class SentenceGroup(TyperGroup):
                 raise
             typer.echo(f"forcefree: {sentence}", err=True)
             raise typer.Exit(BAD_INPUT) from error
+
+    def _resumes(self, ctx: Any) -> bool:
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        return command is not None and any(parameter.name == "resume" for parameter in command.params)
 
 
 def sentence_for(error: Exception) -> str | None:

@@ -6,18 +6,28 @@ from typing import Annotated
 
 import typer
 
+from forcefree.cli.analyze import analyze
 from forcefree.cli.failures import SentenceGroup
 from forcefree.cli.importing import import_command
 from forcefree.cli.models import list_models, show_model
 from forcefree.cli.reference import reference
 from forcefree.cli.simulate import simulate
+from forcefree.cli.train import train
 
 app = typer.Typer(
-    cls=SentenceGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=SentenceGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 models = typer.Typer(no_args_is_help=True, help="What models there are, and what each was trained on.")
 
 app.command("reference")(reference)
+app.command("import")(import_command)
+app.command("train")(train)
+app.command("simulate")(simulate)
+app.command("analyze")(analyze)
 app.command("import")(import_command)
 app.command("simulate")(simulate)
 models.command("list")(list_models)
@@ -49,6 +59,7 @@ def main(
     \b
     With the bundled model, nothing to train:
       forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 50ps --output traj.h5
+      forcefree analyze traj.h5 --against ethanol-nvt-300K --output report
     """  # noqa: D301
 
 

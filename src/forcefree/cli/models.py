@@ -19,23 +19,24 @@ def list_models() -> None:
       forcefree models list
     """  # noqa: D301
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from forcefree.models.files import bundled_models, bundled_references, read_card
+    from forcefree.models import files
     from forcefree.models.registry import ARCHITECTURES
     from forcefree.reference.starts import bundled_starts
 
     table = Table(title="bundled models")
     for column in ("name", "architecture", "elements", "forecasts / fs", "level of theory", "trained at / K", "size"):
         table.add_column(column, overflow="fold")
-    for name, path in bundled_models().items():
-        card = read_card(path)
-        row = (card.model, _elements(card), _reach(card), card.level_of_theory, _temperatures(card), _size(path))
-        table.add_row(name, *row)
+    for name, path in files.bundled_models().items():
+        card = files.read_card(path)
+        row = (name, card.model, _elements(card), _reach(card), card.level_of_theory, _temperatures(card), _size(path))
+        table.add_row(*(escape(cell) for cell in row))
     console = Console()
     console.print(table)
     console.print("bundled starts:", ", ".join(bundled_starts()), highlight=False)
-    console.print("bundled references:", ", ".join(bundled_references()) or "none", highlight=False)
+    console.print("bundled references:", ", ".join(files.bundled_references()) or "none", highlight=False)
     console.print("architectures:", ", ".join(ARCHITECTURES), highlight=False)
 
 

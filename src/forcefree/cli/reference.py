@@ -39,8 +39,6 @@ def reference(
       forcefree reference ethanol.yaml
       forcefree reference ethanol.yaml --workers 16
     """  # noqa: D301
-    from rich.console import Console
-
     from forcefree.reference.campaign import make_reference
     from forcefree.reference.config import ReferenceConfig
     from forcefree.reference.summary import summarize
@@ -50,7 +48,7 @@ def reference(
         settings = ReferenceConfig.parse({**settings.model_dump(), "workers": workers}, "--workers")
     with _FrameBar() as bar:
         store = make_reference(settings, bar.update)
-    _show(summarize(store), store, Console())
+    _show(summarize(store), store)
 
 
 class _FrameBar:
@@ -71,28 +69,29 @@ class _FrameBar:
             console=Console(stderr=True),
             speed_estimate_period=120.0,
         )
-        self._progress.start()
         return self
 
     def update(self, done: int, total: int) -> None:
         """Show how many frames of how many are written."""
         if not self._progress.tasks:
+            self._progress.start()
             self._progress.add_task("reference", total=total, completed=done)
         self._progress.update(self._progress.task_ids[0], completed=done)
 
     def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
+        if self._progress.tasks:
+            self._progress.stop()
 
 
-def _show(summaries: Sequence[TemperatureSummary], store: Path, console: object) -> None:
+def _show(summaries: Sequence[TemperatureSummary], store: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    assert isinstance(console, Console)
     table = Table(title=str(store))
     for column in ("target T / K", "runs", "frames", "mean T / K", "energy drift / (meV/atom/ps)"):
         table.add_column(column, justify="right")
     for row in summaries:
         drift = "-" if row.drift is None else f"{row.drift:.3g}"
-        table.add_row(f"{row.temperature:g}", str(row.runs), str(row.frames), f"{row.mean_temperature:.1f} ± {row.error:.1f}", drift)
-    console.print(table)
+        mean = f"{row.mean_temperature:.1f}" + (f" ± {row.error:.1f}" if row.runs > 1 else "")
+        table.add_row(f"{row.temperature:g}", str(row.runs), str(row.frames), mean, drift)
+    Console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -102,6 +103,8 @@ class Card(Settings):
         Raises:
             ForcefreeError: Naming the first time that does not fit and what would.
         """
+        if times.numel() == 0:
+            raise ForcefreeError(f"model {self.name} was asked for no time at all; ask for at least one, up to {self.t_max:g} fs")
         longest, shortest = float(times.max()), float(times.min())
         if not (shortest >= -_TOLERANCE and longest <= self.t_max * (1.0 + _TOLERANCE)):
             wrong = longest if longest > self.t_max else shortest
@@ -124,7 +127,7 @@ class Card(Settings):
         if len(history) != self.history_length:
             raise ForcefreeError(f"model {self.name} needs a history of {self.history_length} frame(s), not {len(history)}")
         if self.history_spacing is not None:
-            for earlier, later in zip(history, history[1:], strict=False):
+            for earlier, later in itertools.pairwise(history):
                 gap = later.time - earlier.time
                 if bool(((gap - self.history_spacing).abs() > 1e-3 * self.history_spacing).any()):
                     raise ForcefreeError(f"model {self.name} needs frames {self.history_spacing:g} fs apart, not {float(gap.max()):g} fs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import FORMAT_VERSION, Card
@@ -20,12 +22,21 @@ SUFFIX = ".safetensors"
 
 
 def save_model(model: Forecaster, path: Path) -> None:
-    """Write weights and card to ``path``; the file appears only when it is complete."""
+    """Write weights and card to ``path``; the file appears only when it is complete.
+
+    Raises:
+        ForcefreeError: If the file cannot be written, as on a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, partial, metadata={"card": model.card.model_dump_json()})
-    os.replace(partial, path)
+    try:
+        save_file(tensors, partial, metadata={"card": model.card.model_dump_json(), "sha256": _digest(tensors)})
+        os.replace(partial, path)
+    except SafetensorError as error:
+        raise ForcefreeError(f"model file {path} cannot be written ({error}); free some disk space or choose another folder") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_card(path: Path) -> Card:
@@ -47,7 +58,9 @@ def read_card(path: Path) -> Card:
         values = json.loads(metadata["card"])
     except json.JSONDecodeError as error:
         raise ForcefreeError(f"the card of model file {path} is damaged: {error}") from error
-    version = values.get("format_version", 0)
+    version = values.get("format_version", 0) if isinstance(values, dict) else None
+    if not isinstance(version, int):
+        raise ForcefreeError(f"the card of model file {path} is damaged: it has no format version")
     if version > FORMAT_VERSION:
         raise ForcefreeError(f"model file {path} has format {version}, this forcefree reads up to {FORMAT_VERSION}; update forcefree")
     return Card.parse(values, f"the card of model file {path}")
@@ -77,6 +90,9 @@ def load(model: str | Path) -> Forecaster:
     expected = forecaster.state_dict()
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        written = (file.metadata() or {}).get("sha256")
+    if written is not None and written != _digest(tensors):
+        raise ForcefreeError(f"the weights in model file {path} are damaged: their checksum does not match; copy or train it again")
     if set(tensors) != set(expected) or any(tensors[name].shape != expected[name].shape for name in expected):
         raise ForcefreeError(f"model file {path} holds other weights than its card describes; it was changed after it was written")
     forecaster.load_state_dict(tensors)
@@ -114,6 +130,15 @@ def find_reference(reference: str | Path) -> Path:
 def bundled_references() -> dict[str, Path]:
     """Reference stores that come with the package, by name."""
     return _bundled(".h5")
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of all weights in order of their names; safetensors itself has no checksum."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _bundled(suffix: str) -> dict[str, Path]:

@@ -38,7 +38,7 @@ class RefinedNetwork(nn.Module):
         self.pair = nn.Embedding(n_species * n_species, _PAIR_WIDTH)
         width = config.radial_functions + _PAIR_WIDTH
         self.messages = nn.ModuleList(
-            VelocityMessage(channels, width + 3, config.filter_width, config.neighbours) for _ in range(config.layers)
+            VelocityMessage(channels, width + 3, config.filter_width, config.neighbours, first=index == 0) for index in range(config.layers)
         )
         self.refinements = nn.ModuleList(
             TrajectoryRefinement(
@@ -48,7 +48,8 @@ class RefinedNetwork(nn.Module):
         )
         self.readouts = nn.ModuleList(nn.Linear(channels, outputs, bias=False) for _ in range(1 + config.refinements))
         for readout in list(self.readouts)[1:]:
-            nn.init.zeros_(readout.weight)
+            for parameter in readout.parameters():
+                nn.init.zeros_(parameter)
         times = segment_nodes(config.nodes, t_max)
         basis, _ = segment_basis(times, outputs, t_max)
         self.register_buffer("node_times", times.to(torch.get_default_dtype()), persistent=False)
@@ -96,6 +97,6 @@ class RefinedNetwork(nn.Module):
         return coefficients
 
     def _look_ahead(self, edges: EdgeFeatures, separations: Tensor, velocities: Tensor, coefficients: Tensor) -> Tensor:
-        """Separations that the forecast so far has at the nodes, shape (n_pairs, n_nodes, 3)."""
-        moved = velocities[:, None] * self.node_times[:, None] + torch.einsum("nak,mk->nma", coefficients, self.node_basis)
-        return separations[:, None] + moved[edges.sender] - moved[edges.receiver]
+        """Separations that the forecast so far has at the nodes, shape (n_nodes, n_pairs, 3)."""
+        moved = velocities * self.node_times[:, None, None] + torch.einsum("nak,mk->mna", coefficients, self.node_basis)
+        return separations + moved[:, edges.sender] - moved[:, edges.receiver]

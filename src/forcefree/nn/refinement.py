@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from forcefree.graph import sum_by_receiver
 from forcefree.nn.bases import envelope
 from forcefree.nn.update import GatedUpdate
 from forcefree.nn.velocity_message import EdgeFeatures
@@ -51,25 +50,45 @@ class TrajectoryRefinement(nn.Module):
             scalars: Shape (n_atoms, channels).
             vectors: Shape (n_atoms, 3, channels).
             edges: The pairs.
-            radial: Radial basis at each time, shape (n_pairs, n_nodes, n_radial).
+            radial: Radial basis at each time, shape (n_nodes, n_pairs, n_radial).
             pair: Features of the pair of elements, shape (n_pairs, n_pair).
-            separations: Provisional vectors from receiver to sender, Å, shape (n_pairs, n_nodes, 3).
-            distances: Their lengths, shape (n_pairs, n_nodes, 1).
+            separations: Provisional vectors from receiver to sender, Å, shape (n_nodes, n_pairs, 3).
+            distances: Their lengths, shape (n_nodes, n_pairs, 1).
 
         Returns:
             Scalars and vectors of the same shapes.
         """
-        n_atoms = len(scalars)
         context = self.context(
             torch.nn.functional.silu(self.receiver_context(scalars)[edges.receiver] + self.sender_context(scalars)[edges.sender])
         )
-        hidden = torch.nn.functional.silu(self.radial_filter(radial) + self.pair_filter(pair)[:, None])
-        fade = edges.envelope[:, None] * envelope(distances, self._cutoff) * self._norm
-        weights = self.filter(hidden) * context[:, None] * fade
-        message = weights[:, None] * (separations / distances).transpose(1, 2)[..., None]
-        gathered = sum_by_receiver(message.flatten(2), edges.receiver, n_atoms, edges.degree)
-        summed = sum_by_receiver(weights.flatten(1), edges.receiver, n_atoms, edges.degree)
+        weights = self.filter(torch.nn.functional.silu(self.radial_filter(radial) + self.pair_filter(pair))) * context
+        fade = edges.envelope * envelope(distances, self._cutoff) * self._norm
+        factors = torch.cat([fade, fade * (separations / distances)], dim=-1)
+        sums = sum_products(factors, weights, edges.receiver, len(scalars), edges.degree)
+        summed = sums[:, :, 0].transpose(0, 1).flatten(1)
+        gathered = sums[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
         updated: tuple[Tensor, Tensor] = self.update(
             scalars + self.scalars_from_times(summed), vectors + self.vectors_from_times(gathered)
         )
         return updated
+
+
+def sum_products(factors: Tensor, weights: Tensor, receiver: Tensor, n_atoms: int, degree: int) -> Tensor:
+    """Outer products of factors and weights, summed over the pairs of each receiver.
+
+    Args:
+        factors: Shape (n_nodes, n_pairs, n_factors).
+        weights: Shape (n_nodes, n_pairs, hidden).
+        receiver: Shape (n_pairs,), sorted.
+        n_atoms: Number of receivers.
+        degree: Pairs per receiver where all have the same, otherwise 0.
+
+    Returns:
+        Shape (n_nodes, n_atoms, n_factors, hidden).
+    """
+    nodes, _, hidden = weights.shape
+    if degree:
+        left = factors.reshape(nodes * n_atoms, degree, -1).transpose(1, 2)
+        return torch.bmm(left, weights.reshape(nodes * n_atoms, degree, hidden)).view(nodes, n_atoms, -1, hidden)
+    parts = [weights.new_zeros(nodes, n_atoms, hidden).index_add(1, receiver, weights * part) for part in factors.split(1, dim=-1)]
+    return torch.stack(parts, dim=2)

@@ -67,7 +67,7 @@ def coupling(first: int, second: int, third: int) -> Tensor:
     if formula.count(",") == 3:
         factors.append(_levi_civita())
     product = torch.einsum(formula, *factors)
-    return product * math.sqrt(2 * third + 1) / torch.linalg.vector_norm(product)
+    return product * (math.sqrt(2 * third + 1) / float(product.norm()))
 
 
 def harmonics(vectors: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LARGEST_WASTE = 64  # empty places in one rectangle; about what starting another one costs
+_LARGEST_WASTE = 96  # empty places in one rectangle; about what starting another one costs
 _LARGEST_CHUNK = {"cpu": 512}  # pairs: what stays in the cache while a chunk passes through a block
 _LARGEST_CHUNK_ELSEWHERE = 32768
 
@@ -68,7 +68,7 @@ def neighbourhoods(
         taken = rank < degree[start:stop, None]
         pair = torch.where(taken, first[start:stop, None] + rank, len(sender))
         flat = pair.flatten()
-        directions = padded_harmonics.index_select(0, flat).view(*pair.shape, -1).transpose(1, 2)
+        directions = padded_harmonics.index_select(0, flat).view(*pair.shape, -1).transpose(1, 2).contiguous()
         chunks.append(
             Chunk(padded_sender.index_select(0, flat), directions, tuple(values.index_select(0, flat) for values in padded_radial))
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from forcefree.nn.perceptron import perceptron
 
 _SILU_GAIN = 1.6765  # inverse root mean square of SiLU of a standard normal variable
-_ROWS = 1024
+_ROWS = 512
 
 
 def normalised_perceptron(*widths: int) -> nn.Sequential:
@@ -33,17 +33,20 @@ class RadialTable:
     """Several functions of the distance on one even grid, interpolated by cubic polynomials through four rows.
 
     Args:
-        functions: Each maps distances (n,) in Å to values (n, width); widths may differ.
+        functions: Each maps a basis (n, n_functions) to values (n, width); widths may differ.
+        basis: Maps distances (n,) in Å to that basis.
         cutoff: Largest distance, Å.
         like: A tensor of the precision and on the device that the tables shall have.
         rows: Points of the grid.
     """
 
-    def __init__(self, functions: Sequence[Callable[[Tensor], Tensor]], cutoff: float, like: Tensor, rows: int = _ROWS) -> None:
+    def __init__(
+        self, functions: Sequence[nn.Module], basis: Callable[[Tensor], Tensor], cutoff: float, like: Tensor, rows: int = _ROWS
+    ) -> None:
         self._per_length = (rows - 3) / cutoff
         self._last = rows - 3
         grid = torch.arange(rows, dtype=like.dtype, device=like.device) / self._per_length
-        self.values = tuple(function(grid) for function in functions)
+        self.values: tuple[Tensor, ...] = tuple(function(basis(grid)) for function in functions)
 
     def taps(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and their weights for distances in Å of shape (n,), both of shape (n, 4)."""
@@ -51,8 +54,8 @@ class RadialTable:
         base = scaled.floor().clamp(1.0, self._last)
         x = scaled - base
         below, above, beyond = x + 1.0, x - 1.0, x - 2.0
-        weights = torch.stack([-x * above * beyond / 6.0, below * above * beyond / 2.0, -below * x * beyond / 2.0, below * x * above / 6.0], dim=1)
-        return base.to(torch.int64)[:, None] + torch.arange(-1, 3, device=distances.device), weights
+        inner = torch.stack([-x * above * beyond, 3.0 * below * above * beyond, -3.0 * below * x * beyond, below * x * above], dim=1)
+        return base.to(torch.int64)[:, None] + torch.arange(-1, 3, device=distances.device), inner / 6.0
 
     def look_up(self, function: int, taps: tuple[Tensor, Tensor]) -> Tensor:
         """Values (n, width) of one of the functions at the distances of ``taps``."""

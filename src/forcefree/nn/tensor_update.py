@@ -46,14 +46,14 @@ class TensorGate(nn.Module):
         super().__init__()
         self._results, self._channels = results, channels
         gated = sum(kind.order > 0 for kind in results)
-        outputs = {kind: channels for kind in results}
+        outputs = dict.fromkeys(results, channels)
         outputs[SCALAR] = channels * (gated + (SCALAR in results))
         self.linear = TensorLinear({kind: (widths[kind], width) for kind, width in outputs.items()})
 
     def forward(self, tensors: dict[Irrep, Tensor]) -> Tensor:
         """Features of shape (n_atoms, rows, channels) from each kind's (n_atoms, size, inputs)."""
         mapped = self.linear({kind: tensors[kind] for kind in {SCALAR: None} | dict.fromkeys(self._results)})
-        scalars = list((_SILU_GAIN * nn.functional.silu(mapped[SCALAR])).split(self._channels, dim=-1))
+        scalars = list(torch.split(_SILU_GAIN * nn.functional.silu(mapped[SCALAR]), self._channels, dim=-1))
         rows = []
         for kind in self._results:
             if kind == SCALAR:
@@ -77,7 +77,7 @@ class ElementResidual(nn.Module):
     def __init__(self, n_species: int, kinds: tuple[Irrep, ...], channels: int) -> None:
         super().__init__()
         self._n_species, self._channels = n_species, channels
-        self.linear = TensorLinear({kind: (channels, n_species * channels) for kind in kinds})
+        self.linear = TensorLinear(dict.fromkeys(kinds, (channels, n_species * channels)))
 
     def forward(self, tensors: dict[Irrep, Tensor], species: Tensor) -> Tensor:
         """Features (n_atoms, rows, channels) from each kind's (n_atoms, size, channels) and each atom's element (n_atoms,)."""

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from forcefree.nn.tensor_constants import ConstantsModule
 from forcefree.nn.tensor_coupling import coupling, harmonics
 from forcefree.nn.tensor_irreps import Irrep, product_paths, row_ranges
 from forcefree.nn.tensor_radial import normalised_perceptron
@@ -14,7 +15,7 @@ from forcefree.nn.tensor_radial import normalised_perceptron
 _GAUSSIANS = 7
 
 
-class VelocityEncoding(nn.Module):
+class VelocityEncoding(ConstantsModule):
     r"""Radial basis and harmonics of velocities, infinitely differentiable also at rest.
 
     Gaussians of the softened speed :math:`\sqrt{v^2 + v_0^2} - v_0` up to ``velocity_max`` and one function that keeps
@@ -34,7 +35,7 @@ class VelocityEncoding(nn.Module):
         self._max = velocity_max
         self._soft = velocity_max / 8.0
         spacing = velocity_max / (_GAUSSIANS + 1)
-        self.register_buffer("centres", spacing * torch.arange(1, _GAUSSIANS + 1).to(torch.get_default_dtype()), persistent=False)
+        self.keep("centres", spacing * torch.arange(1, _GAUSSIANS + 1, dtype=torch.float64))
         self._per_width = 1.0 / spacing
         self.mix = nn.Parameter(torch.randn(n_species, self.n_functions, self.n_functions) / math.sqrt(self.n_functions))
 
@@ -57,7 +58,7 @@ class VelocityEncoding(nn.Module):
         return mixed, harmonics(velocities / softened)
 
 
-class VelocityProduct(nn.Module):
+class VelocityProduct(ConstantsModule):
     """Depth-wise tensor product of an atom's features with its velocity's harmonics, weighted by functions of its speed.
 
     Args:
@@ -85,8 +86,7 @@ class VelocityProduct(nn.Module):
         self.register_buffer("row_feature", torch.tensor([row for _, row in ordered]), persistent=False)
         blocks = [_harmonic_matrix(kind, [(path.source.order, path.harmonic) for path in paths]) for kind, paths in self.paths.items()]
         self._shapes = [(block.shape[1], block.shape[2]) for block in blocks]
-        flat = torch.cat([block.flatten(1) for block in blocks], dim=1)
-        self.register_buffer("couplings", flat.to(torch.get_default_dtype()), persistent=False)
+        self.keep("couplings", torch.cat([block.flatten(1) for block in blocks], dim=1))
 
     def forward(self, features: Tensor, basis: Tensor, velocity_harmonics: Tensor) -> dict[Irrep, Tensor]:
         """Multiply.
@@ -102,8 +102,8 @@ class VelocityProduct(nn.Module):
         n_atoms = len(features)
         weights = self.weights(basis).view(n_atoms, -1, self._channels)
         weighted = weights.index_select(1, self.row_path) * features.index_select(1, self.row_feature)
-        matrices = (velocity_harmonics @ self.couplings).split([height * width for height, width in self._shapes], dim=1)
-        parts = weighted.split([width for _, width in self._shapes], dim=1)
+        matrices = torch.split(velocity_harmonics @ self.couplings, [height * width for height, width in self._shapes], dim=1)
+        parts = torch.split(weighted, [width for _, width in self._shapes], dim=1)
         return {
             kind: torch.bmm(matrix.view(n_atoms, *shape), part).view(n_atoms, kind.size, -1)
             for kind, shape, matrix, part in zip(self.paths, self._shapes, matrices, parts, strict=True)

@@ -45,14 +45,15 @@ class VelocityMessage(nn.Module):
         n_features: Invariant features of a pair.
         hidden: Width of the filter network.
         neighbours: Typical number of neighbours, by the square root of which sums are divided.
+        first: Vectors are still zero, so that none are sent.
     """
 
-    def __init__(self, channels: int, n_features: int, hidden: int, neighbours: float) -> None:
+    def __init__(self, channels: int, n_features: int, hidden: int, neighbours: float, *, first: bool = False) -> None:
         super().__init__()
-        self.filter = perceptron(n_features, hidden, 5 * channels)
+        self.filter = perceptron(n_features, hidden, (3 if first else 5) * channels)
         self.content = perceptron(channels, channels, channels)
         self.update = GatedUpdate(channels)
-        self._norm = neighbours**-0.5
+        self._norm, self._first = neighbours**-0.5, first
 
     def forward(self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures) -> tuple[Tensor, Tensor]:
         """Pass messages once.
@@ -66,16 +67,21 @@ class VelocityMessage(nn.Module):
             Scalars and vectors of the same shapes.
         """
         n_atoms = len(scalars)
-        content = (self.content(scalars)[edges.sender] * edges.envelope).repeat(1, 5)
-        plain, radial, along, carried, projected = (self.filter(edges.invariants) * content).chunk(5, dim=-1)
-        sent = vectors[edges.sender]
-        inner = (edges.directions * sent).sum(dim=1)
-        message = (
-            (radial + projected * inner)[:, None] * edges.directions + along[:, None] * edges.velocities + carried[:, None] * sent
-        )
-        scalars = scalars + self._norm * sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree)
-        vectors = vectors + self._norm * sum_by_receiver(message, edges.receiver, n_atoms, edges.degree)
-        updated: tuple[Tensor, Tensor] = self.update(scalars, vectors)
+        content = (self.content(scalars)[edges.sender] * edges.envelope * self._norm)[:, None]
+        filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * content).unbind(1)
+        plain, radial, along = filters[:3]
+        sent = None
+        if not self._first:
+            sent = vectors[edges.sender]
+            radial = radial + filters[4] * (edges.directions * sent).sum(dim=1)
+        sums = []
+        for axis in range(3):
+            message = radial * edges.directions[:, axis] + along * edges.velocities[:, axis]
+            if sent is not None:
+                message = message + filters[3] * sent[:, axis]
+            sums.append(sum_by_receiver(message, edges.receiver, n_atoms, edges.degree))
+        scalars = scalars + sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree)
+        updated: tuple[Tensor, Tensor] = self.update(scalars, vectors + torch.stack(sums, dim=1))
         return updated
 
 

@@ -13,7 +13,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.checkpoint import frames_done
-from forcefree.reference.claim import claimed, same_data
+from forcefree.reference.claim import claimed, essence, same_data
 from forcefree.reference.config import ReferenceConfig
 from forcefree.reference.run import Run, all_runs, record
 from forcefree.reference.starts import load_start
@@ -52,7 +52,7 @@ def make_reference(config: ReferenceConfig, progress: Progress | None = None) ->
     runs = all_runs(config)
     with claimed(parts, config):
         _run_all(runs, parts, progress)
-        write_store(config.output, _collected(runs, parts), {"kind": "reference", "config": config.model_dump(mode="json")})
+        write_store(config.output, _collected(runs, parts), {"kind": "reference", "config": essence(config)})
     shutil.rmtree(parts)
     return config.output
 

@@ -20,7 +20,12 @@ def same_data(config: ReferenceConfig, other: dict[str, Any] | None) -> bool:
         config: The configuration at hand.
         other: The JSON values of the other one, or None where there is none.
     """
-    return other is not None and _essence(config.model_dump(mode="json")) == _essence(other)
+    return other is not None and essence(config) == _without_place(other)
+
+
+def essence(config: ReferenceConfig) -> dict[str, Any]:
+    """The JSON values of a configuration that its frames depend on."""
+    return _without_place(config.model_dump(mode="json"))
 
 
 @contextmanager
@@ -51,5 +56,5 @@ def claimed(parts: Path, config: ReferenceConfig) -> Iterator[None]:
         yield
 
 
-def _essence(values: dict[str, Any]) -> dict[str, Any]:
+def _without_place(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in ("workers", "output")}

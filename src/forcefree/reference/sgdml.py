@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,7 +85,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             values = {key: file[key] for key in file.files if file[key].dtype != object}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); it may be truncated") from error
     missing = [key for key in _REQUIRED if key not in values]
     if missing:
@@ -96,9 +98,10 @@ def _modern(values: dict[str, Any], path: Path) -> dict[str, Any]:
     atoms = len(values["z"])
     pairs = atoms * (atoms - 1) // 2
     descriptors, permutations = np.asarray(values["R_desc"]), np.asarray(values["perms"], dtype=np.int64)
-    if descriptors.shape[0] != pairs:
+    from_one = permutations.min() == 1
+    if descriptors.shape[0] != pairs or (from_one and descriptors.shape[1] == pairs):
         descriptors = descriptors.T
-    permutations = permutations - permutations.min()
+    permutations = permutations - from_one
     identity = permutations.shape[1:] == (atoms,) and bool((permutations == np.arange(atoms)).all(axis=1).any())
     if descriptors.shape[0] != pairs or values["R_d_desc_alpha"].shape != descriptors.shape[::-1] or not identity:
         raise ForcefreeError(f"{path} is a damaged sGDML model: its arrays do not fit {atoms} atoms; download it again")

@@ -13,7 +13,7 @@ from forcefree.analysis.geometry import superposing_rotations
 from forcefree.analysis.result import Analysis, SideResult
 from forcefree.analysis.topology import bonded_pairs
 from forcefree.data.h5md import read_store
-from forcefree.data.trajectory import Trajectory
+from forcefree.data.trajectory import Floats, Trajectory
 
 SPACING = 4.0
 """fs between shown frames, where the stored frames allow: vibrations look smooth."""
@@ -29,7 +29,7 @@ class Clip:
 
     Attributes:
         title: Where it comes from.
-        xyz: Frames; isolated molecules are superposed on their first frame, so that they neither drift nor tumble.
+        xyz: Frames; isolated molecules are superposed on one structure, so that they neither drift nor tumble.
         bonds: Pairs of atoms, the same in every frame.
         start: Time of the first frame in fs.
         spacing: Time between frames in fs.
@@ -68,13 +68,13 @@ def clips(analysis: Analysis) -> list[Clip]:
     bonds = bonded_pairs([runs[1]])
     titles = [f"{noun}: {side.shown_run}" for noun, side in zip(("Trajectory", "Reference"), sides, strict=True)]
     return [
-        Clip(title, to_xyz(run), bonds, float(run.times[0]), run.spacing, bool(run.pbc.any()))
+        Clip(title, to_xyz(run, runs[1].positions[0]), bonds, float(run.times[0]), run.spacing, bool(run.pbc.any()))
         for title, run in zip(titles, runs, strict=True)
     ]
 
 
-def to_xyz(run: Trajectory) -> str:
-    """Frames as XYZ text with three decimals, superposed on the first frame where nothing is periodic."""
+def to_xyz(run: Trajectory, target: Floats) -> str:
+    """Frames as XYZ text with three decimals, superposed on ``target`` (n_atoms, 3) where nothing is periodic."""
     positions = run.positions
     lattice = "frame"
     if run.pbc.any():
@@ -83,7 +83,7 @@ def to_xyz(run: Trajectory) -> str:
         share = run.masses / run.masses.sum()
         positions = positions - np.einsum("a,fad->fd", share, positions)[:, None]
         if len(run.numbers) > 2:
-            positions = positions @ superposing_rotations(positions, positions[0], run.masses)
+            positions = positions @ superposing_rotations(positions, target, run.masses)
     symbols = [chemical_symbols[number] for number in run.numbers]
     frames = []
     for frame in positions:

@@ -16,6 +16,7 @@
     }
     for (const atoms of frames) {
       atoms.forEach((atom, index) => {
+        atom.index = index;
         atom.bonds = neighbours[index];
         atom.bondOrder = neighbours[index].map(() => 1);
       });

@@ -59,7 +59,7 @@ def temperatures(analysis: Analysis) -> Figure:
     if analysis.trajectory.temperature is not None:
         axes.axhline(analysis.trajectory.temperature, color=_MUTED, linestyle="--", linewidth=1, label="target")
     axes.set_xticks(list(places), [measure.key.removeprefix("temperature.") for measure in measures])
-    axes.set_xlim(-0.5, len(measures) - 0.5)
+    axes.set_xlim(-0.5, max(1, len(measures)) - 0.5)
     axes.set_ylabel("kinetic temperature / K")
     axes.legend(frameon=False, ncols=3)
     return figure
@@ -80,7 +80,7 @@ def energies(analysis: Analysis) -> Figure:
             axes[1].plot(found.times[: len(shown)], shown[: len(found.times)], color=MODEL, alpha=0.5, linewidth=1)
         axes[1].axhline(0.0, color=_MUTED, linewidth=1)
         axes[1].set_xlabel("time / ps")
-        axes[1].set_ylabel("change of total energy / meV per atom")
+        axes[1].set_ylabel("Δ total energy / meV per atom")
     return figure
 
 

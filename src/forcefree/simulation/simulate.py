@@ -10,6 +10,7 @@ from typing import Any
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
+from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import Start, build_engine, read_start
@@ -90,6 +91,7 @@ def simulate(
     Raises:
         ForcefreeError: If an input, option or file cannot be used; what had been written stays readable.
     """
+    keep_freed_memory()
     chosen = SimulationOptions.parse(options, "simulation")
     forecaster = model if isinstance(model, Forecaster) else load(model)
     state = read_start(start)

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
+from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
@@ -48,6 +49,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         ForcefreeError: If the data cannot be trained on, the output exists, or there is nothing to resume.
     """
     started = time.monotonic()
+    keep_freed_memory()
     checkpoint = _checkpoint(config, resume)
     trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
     early, late = split(trajectories, config.data, config.seed)
@@ -72,7 +74,16 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         raise KeyboardInterrupt
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
     model.card = model.card.model_copy(
-        update={"training": {**model.card.training, "validation": metrics, "steps": trainer.global_step}}
+        update={
+            "training": {
+                **model.card.training,
+                "validation": metrics,
+                "steps": trainer.global_step,
+                "seconds": round(time.monotonic() - started),
+                "torch": torch.__version__,
+                "command": "forcefree train, with the configuration stored here",
+            }
+        }
     )
     if trainer.is_global_zero:
         save_model(model, config.output)
@@ -128,7 +139,6 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),
         calculator=first.get("calculator"),
-        propagator={"name": "direct", "interval": config.model.t_max, "corrections": 0},
         guards=guard_limits(trajectories),
         training={
             "data_sha256": data_hash(config.data.files),

@@ -48,17 +48,14 @@ def test_each_comes_in_with_a_temperature_that_fits(
     assert temperature[0] < float(kinetic_temperatures(found).mean()) < temperature[1]
 
 
-def test_derived_velocities_of_the_nve_cluster_agree_with_the_recorded_ones(tmp_path: Path) -> None:
-    """Central differences at 1 fs take 1.5 % of amplitude from a bend and 8 % from a stretch of water."""
+def test_derived_velocities_of_a_velocity_verlet_run_are_its_own(tmp_path: Path) -> None:
+    """Velocity Verlet's velocity at a step is the central difference of the positions around it, to rounding."""
     (recorded,) = _bring(tmp_path, "mbgdml_clusters_mp2/h2o6_mp2_nve.npz")
     (tmp_path / "real.h5").unlink()
     (derived,) = _bring(tmp_path, "mbgdml_clusters_mp2/h2o6_mp2_nve.npz", velocities="derive")
     assert recorded.velocities is not None
-    assert derived.velocities is not None
-    error = np.sqrt(np.mean((derived.velocities - recorded.velocities[1:-1]) ** 2) / np.mean(recorded.velocities**2))
-    assert 0.0 < error < 0.08
-    lost = 1.0 - kinetic_temperatures(derived).mean() / kinetic_temperatures(recorded)[1:-1].mean()
-    assert derived.provenance["velocities_kinetic_loss"] == pytest.approx(lost, abs=0.02)
+    np.testing.assert_allclose(derived.velocities, recorded.velocities[1:-1], atol=1e-6)  # type: ignore[arg-type]
+    assert 0.02 < derived.provenance["velocities_kinetic_loss"] < 0.05
 
 
 def test_water_pairs_are_forty_trajectories_of_two_frames(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from forcefree.errors import ForcefreeError
 from forcefree.state import State
 from forcefree.temperature import kinetic_temperature
 
-_LONGEST_GAP = 10.0
 _CORRELATED = 0.9
+_RESOLVED = 0.9
 _OFF = 0.2
 _COLDEST = 1.0
 _LOSS = 0.05
@@ -51,7 +51,8 @@ class Plausibility:
 
     Displacements over the shortest gap are regressed on the mean velocity of both frames,
     :math:`s = \sum \bar v \cdot (\Delta x / \Delta t) / \sum \bar v^2`. A wrong unit or time step leaves them correlated and makes
-    s something else than 1.
+    s something else than 1. It counts only where velocities of neighbouring frames are alike, so that the motion is
+    resolved: a vibration of phase p per frame gives :math:`s = \tan(p/2) / (p/2)`, whatever the units.
 
     Args:
         path: File named in messages.
@@ -63,7 +64,7 @@ class Plausibility:
     def __init__(self, path: Path, *, derived: bool, factor: float, max_temperature: float) -> None:
         self.path, self.derived, self.factor, self.max_temperature = path, derived, factor, max_temperature
         self._heat, self._frames = 0.0, 0
-        self._sums = np.zeros(3)
+        self._sums = np.zeros(5)
         self._gap = math.inf
         self.loss: float | None = None
 
@@ -75,9 +76,15 @@ class Plausibility:
     @property
     def slope(self) -> float | None:
         """How far atoms move over how far their velocities say, or None where frames are too far apart to tell."""
-        velocity, cross, displacement = self._sums
-        correlation = cross / math.sqrt(velocity * displacement) if velocity * displacement > 0.0 else 0.0
-        return float(cross / velocity) if abs(correlation) > _CORRELATED else None
+        velocity, cross, displacement, _, _ = self._sums
+        followed = abs(cross) > _CORRELATED * math.sqrt(velocity * displacement)
+        return float(cross / velocity) if followed and self._resolved else None
+
+    @property
+    def _resolved(self) -> bool:
+        """Whether velocities change little from frame to frame."""
+        *_, along, square = self._sums
+        return bool(along > _RESOLVED * square)
 
     def add(self, trajectory: Trajectory) -> None:
         """Take the next frames, with unwrapped positions, into account."""
@@ -91,12 +98,14 @@ class Plausibility:
             self.loss = loss if self.loss is None else self.loss
             return
         gaps = np.diff(trajectory.times)
-        if len(gaps) and gaps.min() <= _LONGEST_GAP:
+        if len(gaps):
             self._gap = min(self._gap, float(gaps.min()))
             near = gaps < 1.5 * self._gap
-            mean = 0.5 * (trajectory.velocities[1:] + trajectory.velocities[:-1])[near]
+            first, second = trajectory.velocities[:-1][near], trajectory.velocities[1:][near]
+            mean = 0.5 * (first + second)
             moved = (np.diff(trajectory.positions, axis=0) / gaps[:, None, None])[near]
-            self._sums += np.array([(mean**2).sum(), (mean * moved).sum(), (moved**2).sum()])
+            pairs = ((mean, mean), (mean, moved), (moved, moved), (first, second), (first, first))
+            self._sums += np.array([float((one * two).sum()) for one, two in pairs])
 
     def verify(self) -> None:
         """Judge what was seen so far.
@@ -109,7 +118,7 @@ class Plausibility:
         if self.derived:
             self._verify_derived()
             return
-        velocity, _, displacement = self._sums
+        velocity, _, displacement, _, _ = self._sums
         if velocity == 0.0 and displacement > 0.0:
             raise ForcefreeError(f"{self.path} has velocities that are all zero although its atoms move; use --velocities derive")
         slope, hint = self.slope, self._hint()
@@ -119,19 +128,21 @@ class Plausibility:
             raise ForcefreeError(
                 f"{self.path} has velocities of {self.temperature:.3g} K, but its atoms move {slope:.3g} times as far as they say{hint}"
             )
+        if slope is None and self._resolved and velocity * displacement > 0.0:
+            raise ForcefreeError(f"{self.path} has velocities that its atoms do not follow; are atoms or frames in another order?")
         if self.temperature > self.max_temperature or (slope is None and 0.0 < self.temperature < _COLDEST):
             raise ForcefreeError(f"{self.path} has velocities of {self.temperature:.3g} K, which is no temperature of matter{hint}")
 
     def _verify_derived(self) -> None:
-        if self.temperature > self.max_temperature:
-            raise ForcefreeError(
-                f"{self.path} has positions whose central differences give {self.temperature:.3g} K; check --timestep and --length-unit, "
-                "or import with --velocities none"
-            )
         if self.loss is not None and self.loss > _LOSS:
             raise ForcefreeError(
                 f"{self.path} has frames too far apart (or too coarsely rounded) for central differences, which would lose over "
                 f"{100 * self.loss:.0f} % of the kinetic energy; record velocities, write frames more often, or use --velocities none"
+            )
+        if self.temperature > self.max_temperature:
+            raise ForcefreeError(
+                f"{self.path} has positions whose central differences give {self.temperature:.3g} K; check --timestep and --length-unit, "
+                "or import with --velocities none"
             )
 
     def _hint(self) -> str:

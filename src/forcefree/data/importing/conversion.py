@@ -76,8 +76,8 @@ def _import_file(source: Source, kind: str, writer: StoreWriter, used: set[str],
 
 
 def _free_name(source: Source, name: str, used: set[str]) -> str:
-    base = source.options.name or name
-    candidate, number = base.replace("/", "_"), 1
+    base = (source.options.name or name).replace("/", "_")
+    candidate, number = base, 1
     while candidate in used:
         candidate, number = f"{base}_{number:04d}", number + 1
     used.add(candidate)

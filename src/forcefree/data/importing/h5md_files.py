@@ -55,7 +55,7 @@ def _read_group(file: h5py.File, name: str, source: Source) -> Iterator[Block]:
         energy = None
     for element in (velocity, force):
         if element is not None and not _aligned(position, element):
-            noun = element.values.parent.name
+            noun = element.values.parent.name.rpartition("/")[2]
             raise ForcefreeError(f"{source.path} records '{noun}' at other times than positions; write them at the same steps")
     present = [element for element in (position, velocity, force, energy) if element is not None]
     count = min(len(element.values) for element in present)

@@ -35,9 +35,11 @@ class _Snapshot:
     table: NDArray[np.str_]
 
     def has(self, *names: str) -> bool:
+        """Whether all these columns are there."""
         return all(name in self.columns for name in names)
 
     def values(self, *names: str) -> Floats:
+        """The numbers of these columns, shape (n_atoms, n_names)."""
         return self.table[:, [self.columns.index(name) for name in names]].astype(np.float64)
 
 

@@ -1,0 +1,46 @@
+"""``forcefree train``: from trajectories to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file that says what to train on what.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint; the result is that of an uninterrupted run.")
+    ] = False,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Train a forecaster on trajectories, and write its model file and a training report.
+
+    Checkpoints, a CSV log and a TensorBoard log go to a folder beside the model file. Training stops early when neither
+    the one-step error nor the error of short rollouts on held-out runs gets better.
+
+    \b
+    Example of a configuration (every key is in the documentation):
+      data: {files: [ethanol.h5], split: trajectory, time_reversal: true}
+      model: {name: my-ethanol, architecture: trajcast, t_max: 10 fs}
+      optimizer: {steps: 20000, batch: 64}
+      output: my-ethanol.safetensors
+
+    \b
+    Examples:
+      forcefree train train.yaml
+      forcefree train train.yaml --resume
+      tensorboard --logdir my-ethanol.training
+    """  # noqa: D301
+    from rich.console import Console
+
+    from forcefree.training.config import TrainingConfig
+    from forcefree.training.run import train as run
+
+    settings = TrainingConfig.read(config)
+    model = run(settings, resume=resume, progress=progress)
+    console = Console(soft_wrap=True)
+    console.print(f"model: {model}", highlight=False)
+    console.print(f"logs and training report: {settings.folder}", highlight=False)
+    console.print(f"next: forcefree simulate {model} START --temperature 300 --duration 50ps --output traj.h5", highlight=False)

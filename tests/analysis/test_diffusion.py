@@ -1,0 +1,53 @@
+"""Diffusion of walkers of two elements, each at its own rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from forcefree.analysis.diffusion import SLOWEST, diffusion_measures
+from forcefree.analysis.pieces import Piece
+from forcefree.analysis.verdict import Thresholds
+from forcefree.data.trajectory import Trajectory
+
+STEPS = {1: 0.05, 8: 0.02}
+SPACING = 5.0
+
+
+def _walk(seed: int, scale: float = 1.0, frames: int = 300, spacing: float = SPACING) -> Piece:
+    rng = np.random.default_rng(seed)
+    numbers = np.repeat([1, 8], 40)
+    step = np.array([STEPS[n] for n in numbers])[:, None] * np.sqrt(spacing / SPACING) * scale
+    positions = np.cumsum(step * rng.normal(size=(frames, 80, 3)), axis=0)
+    masses = np.where(numbers == 1, 1.0, 1.0e3)
+    return Piece(
+        seed, Trajectory("r", numbers, masses, np.arange(frames) * spacing, positions, cell=50.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
+    )
+
+
+def test_each_element_diffuses_at_its_own_rate() -> None:
+    measures, curves = diffusion_measures([_walk(i) for i in range(6)], [_walk(10 + i) for i in range(6)], Thresholds())
+    for measure, number in zip(measures, (1, 8), strict=True):
+        expected = STEPS[number] ** 2 / (2.0 * SPACING) * 0.1 * 1e5
+        assert measure.reference == pytest.approx(expected, rel=0.15)
+        assert measure.verdict != "does not hold"
+    assert [curve.name for curve in curves] == ["H", "O"]
+
+
+def test_different_spacings_give_one_coefficient() -> None:
+    measures, curves = diffusion_measures(
+        [_walk(i, frames=150, spacing=10.0) for i in range(6)], [_walk(10 + i) for i in range(6)], Thresholds()
+    )
+    assert measures[0].model == pytest.approx(measures[0].reference, rel=0.2)
+    assert len(curves[0].model) == len(curves[0].x)
+
+
+def test_a_walker_at_half_the_rate_is_found() -> None:
+    measures, _ = diffusion_measures([_walk(i, np.sqrt(0.5)) for i in range(6)], [_walk(10 + i) for i in range(6)], Thresholds())
+    assert {measure.verdict for measure in measures} == {"does not hold"}
+
+
+def test_a_solid_is_not_condemned_for_not_moving() -> None:
+    measures, _ = diffusion_measures([_walk(i, 1e-3) for i in range(4)], [_walk(10 + i, 2e-3) for i in range(4)], Thresholds())
+    assert {measure.verdict for measure in measures} == {"holds"}
+    assert measures[1].threshold == pytest.approx(1e5 * SLOWEST)
