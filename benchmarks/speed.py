@@ -6,6 +6,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rows import Table
 from starts import reference_starts
@@ -14,10 +15,12 @@ import torch
 from ase import units
 from ase.md.verlet import VelocityVerlet
 
+from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
 from forcefree.simulation.building import build_engine
+from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.state import State
 
@@ -40,12 +43,18 @@ def processor_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
+def _advance(engine: Engine, steps: int) -> None:
+    for _ in range(steps):
+        engine.step()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="trajcast-ethanol")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     model = load(arguments.model)
     recommended = model.card.propagator
     table = Table("speed")
@@ -59,13 +68,10 @@ def main() -> None:
             )
             engine, _ = build_engine(model, State.from_atoms(reference_starts(replicas)), options)
 
-            def run(steps: int, engine=engine) -> None:  # type: ignore[no-untyped-def]
-                for _ in range(steps):
-                    engine.step()
-
-            run(5)
+            _advance(engine, 5)
             steps = max(8, 200 // replicas)
-            found = [replicas * steps * interval / processor_seconds(lambda: run(steps)) for _ in range(arguments.repeats)]
+            work = partial(_advance, engine, steps)
+            found = [replicas * steps * interval / processor_seconds(work) for _ in range(arguments.repeats)]
             label = f"{name} {interval:g} fs" + (f", {corrections} correction" if corrections else "") + f", {replicas} replica(s)"
             ratio = statistics.median(found) / reference
             chosen = recommended.get("name") == name and recommended.get("interval") == interval

@@ -32,7 +32,10 @@ def main() -> None:
     chosen = {"name": arguments.propagator, "interval": arguments.interval}
     if arguments.propagator == "reversible":
         chosen["corrections"] = arguments.corrections
-    training = {**model.card.training, "command": "forcefree reference examples/ethanol/reference.yaml; forcefree train examples/ethanol/train.yaml"}
+    training = {
+        **model.card.training,
+        "command": "forcefree reference examples/ethanol/reference.yaml; forcefree train examples/ethanol/train.yaml",
+    }
     model.card = model.card.model_copy(
         update={"propagator": chosen, "guards": guard_limits(read_store(arguments.data)), "training": training}
     )

@@ -16,9 +16,9 @@ Duration = Annotated[float, BeforeValidator(femtoseconds)]
 
 
 class Settings(BaseModel):
-    """A frozen set of validated options; unknown keys are refused."""
+    """A frozen set of validated options; unknown keys are refused, and the sentence below a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @classmethod
     def parse(cls, values: object, source: str) -> Self:

@@ -70,5 +70,5 @@ def test_the_chunks_are_invisible() -> None:
 
 
 def test_variances_neither_explode_nor_vanish() -> None:
-    result = run(block(ALL_TENSORS, ALL_TENSORS), 18)
-    assert 0.05 < float(result[[0, 1, 3]].std()) < 20.0
+    result = run(block(ALL_TENSORS, ALL_TENSORS), 18).detach()
+    assert 0.3 < float(result.std()) < 3.0

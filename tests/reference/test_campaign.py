@@ -97,6 +97,7 @@ def test_what_a_calculator_says_reaches_the_user_through_the_worker(make_config:
     [
         ({"start": {"name": "ethnol"}}, "'ethnol' is neither a file nor a known start"),
         ({"start": {"name": "Si"}}, "a system of 1 atom has no degree of freedom left"),
+        ({"output": "/usr"}, "output /usr is a folder; give the name of a file such as /usr/reference.h5"),
         ({"calculator": {"name": "gfn7"}}, "calculator 'gfn7' is unknown"),
     ],
 )

@@ -216,7 +216,7 @@ def repair(path: Path) -> None:
     _whole(path)
     try:
         _open_to_append(path).close()
-    except OSError:
+    except (OSError, RuntimeError):
         rescued = path.with_name(path.name + ".rescue")
         try:
             with h5py.File(path, "r", libver="latest", swmr=True) as old, h5py.File(rescued, "w", libver="latest") as new:
@@ -294,9 +294,9 @@ def open_store(path: Path) -> h5py.File:
     try:
         try:
             file = h5py.File(path, "r", libver="latest")
-        except OSError:
+        except (OSError, RuntimeError):
             file = h5py.File(path, "r", libver="latest", swmr=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ForcefreeError(f"{path} cannot be read as HDF5 ({error}); it may be truncated or of another format") from error
     if "particles" not in file or not len(file["particles"]):
         file.close()

@@ -85,8 +85,7 @@ class Forecaster(nn.Module, ABC):
             As :meth:`departures`.
         """
         last = history[-1]
-        drift = last.mean_by_mass(last.velocities)[last.system]
-        departures = Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
+        departures = self._relative_departures(history, times)
         weights = departures.participation
         return Departures(
             _without_momentum(departures.positions, last, weights), _without_momentum(departures.velocities, last, weights), weights
@@ -108,12 +107,18 @@ class Forecaster(nn.Module, ABC):
         asked = times.to(last.positions)
         if asked.ndim == 1:
             asked = asked[:, None].expand(-1, last.n_systems)
-        departures = self.conserving_departures(history, asked)
+        raw = self._relative_departures(history, asked)
         elapsed = asked[:, last.system, None]
-        weights = None if departures.participation is None else departures.participation.to(last.positions)
-        moved = last.positions + last.velocities * elapsed + _without_momentum(departures.positions.to(last.positions), last, weights)
-        faster = last.velocities + _without_momentum(departures.velocities.to(last.velocities), last, weights)
+        weights = None if raw.participation is None else raw.participation.to(last.positions)
+        moved = last.positions + last.velocities * elapsed + _without_momentum(raw.positions.to(last.positions), last, weights)
+        faster = last.velocities + _without_momentum(raw.velocities.to(last.velocities), last, weights)
         return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
+
+    def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        """What the subclass says of the history seen from its centre of mass."""
+        last = history[-1]
+        drift = last.mean_by_mass(last.velocities)[last.system]
+        return Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
 
     def propagate(self, state: State, interval: float) -> State:
         """One forecast of a one-frame model as a map from a state to the state ``interval`` fs later."""

@@ -42,6 +42,7 @@ class TrajCast(Forecaster):
         lookup[torch.tensor(card.species)] = torch.arange(n_species)
         self.register_buffer("lookup", lookup, persistent=False)
         self._neighbours = Neighbours(card.cutoff)
+        self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:
         """Normalise the heads by the root mean square departures of the training data after ``t_max``.
@@ -66,19 +67,29 @@ class TrajCast(Forecaster):
         coefficients = self.network(
             separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree
         )
-        positions, velocities = self._decode(coefficients, times[:, state.system], precision)
+        positions, velocities = self._decode(coefficients, times, state)
         return Departures(positions, velocities, self._participation(pairs, separations, state.n_atoms))
 
-    def _decode(self, coefficients: Tensor, times: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Departures at ``times`` (n_times, n_atoms) in fs from coefficients (n_atoms, 3, outputs)."""
-        if self.config.head == "continuous":
-            values, slopes = segment_basis(times, coefficients.shape[-1], self.card.t_max)
-            return (
-                torch.einsum("tnk,nak->tna", values.to(precision), coefficients),
-                torch.einsum("tnk,nak->tna", slopes.to(precision), coefficients),
-            )
-        arrived = (times > 0.0)[..., None].to(precision)
-        return arrived * coefficients[..., 0], arrived * coefficients[..., 1]
+    def _decode(self, coefficients: Tensor, times: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Departures at ``times`` (n_times, n_systems) in fs from coefficients (n_atoms, 3, outputs)."""
+        precision = coefficients.dtype
+        if self.config.head == "fixed":
+            arrived = (times > 0.0)[:, state.system, None].to(precision)
+            return arrived * coefficients[..., 0], arrived * coefficients[..., 1]
+        if times.stride(1) == 0 or times.shape[1] == 1:
+            values, slopes = self._shared_basis(times[:, 0], coefficients.shape[-1])
+            rows = "tk,nak->tna"
+        else:
+            values, slopes = (each[:, state.system] for each in segment_basis(times, coefficients.shape[-1], self.card.t_max))
+            rows = "tnk,nak->tna"
+        return torch.einsum(rows, values.to(precision), coefficients), torch.einsum(rows, slopes.to(precision), coefficients)
+
+    def _shared_basis(self, times: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The basis at times that all systems share, kept until other times are asked for."""
+        key = (tuple(times.tolist()), times.device)
+        if self._basis is None or self._basis[0] != key:
+            self._basis = (key, segment_basis(times, count, self.card.t_max))
+        return self._basis[1]
 
     def _participation(self, pairs: Pairs, separations: Tensor, n_atoms: int) -> Tensor:
         weight = envelope(separations.norm(dim=-1), self.card.cutoff)

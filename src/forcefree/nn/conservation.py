@@ -21,15 +21,12 @@ def angular_momentum(state: State, positions: Tensor, velocities: Tensor) -> Ten
     Returns:
         amu Å^2 / fs, shape (n_frames, n_systems, 3).
     """
-    arms, relative = _centred(state, positions), _centred(state, velocities)
-    return _sum(state, state.masses[:, None] * torch.linalg.cross(arms, relative))
+    return _angular_momentum(state, _centred(state, positions), velocities)
 
 
 def inertia_tensor(state: State, positions: Tensor) -> Tensor:
     """Moment of inertia about the centre of mass, amu Å^2, shape (n_frames, n_systems, 3, 3)."""
-    arms = _centred(state, positions)
-    square = arms.square().sum(dim=-1)[..., None, None] * torch.eye(3, dtype=arms.dtype, device=arms.device)
-    return _sum(state, state.masses[:, None, None] * (square - arms[..., :, None] * arms[..., None, :]))
+    return _inertia(state, _centred(state, positions))
 
 
 def restore_angular_momentum(
@@ -55,11 +52,26 @@ def restore_angular_momentum(
         return velocities
     if target is None:
         target = angular_momentum(state, state.positions[None], state.velocities[None])[0]
-    missing = target - angular_momentum(state, positions, velocities)
-    turning = state if weights is None else state.with_(masses=(state.masses * weights).clamp_min(1e-12))
-    rotation = _solve(inertia_tensor(turning, positions), missing) * state.isolated[:, None]
-    added: Tensor = torch.linalg.cross(rotation[:, state.system], _centred(turning, positions))
+    arms = _centred(state, positions)
+    missing = target - _angular_momentum(state, arms, velocities)
+    turning = state
+    if weights is not None:
+        turning = state.with_(masses=(state.masses * weights).clamp_min(1e-12))
+        arms = _centred(turning, arms)
+    rotation = _solve(_inertia(turning, arms), missing) * state.isolated[:, None]
+    added: Tensor = torch.linalg.cross(rotation[:, state.system], arms)
     return velocities + (added if weights is None else weights[:, None] * added)
+
+
+def _angular_momentum(state: State, arms: Tensor, velocities: Tensor) -> Tensor:
+    """With arms about the centre of mass any uniform velocity drops out."""
+    return _sum(state, state.masses[:, None] * torch.linalg.cross(arms, velocities))
+
+
+def _inertia(state: State, arms: Tensor) -> Tensor:
+    outer = _sum(state, (state.masses[:, None] * arms)[..., :, None] * arms[..., None, :])
+    trace = outer.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    return trace * torch.eye(3, dtype=arms.dtype, device=arms.device) - outer
 
 
 def _solve(inertia: Tensor, momentum: Tensor) -> Tensor:

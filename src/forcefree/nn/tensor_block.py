@@ -15,6 +15,8 @@ from forcefree.nn.tensor_radial import normalised_perceptron
 from forcefree.nn.tensor_update import ElementResidual, TensorGate, TensorLinear
 from forcefree.nn.tensor_velocity import VelocityEncoding, VelocityProduct
 
+_START = 0.25  # gates square what they get, so that updates of full size at the start grow without bound from block to block
+
 
 class TensorBlock(nn.Module):
     """Message, contraction, product with the velocity, gate, residual.
@@ -85,7 +87,7 @@ class TensorUpdate(nn.Module):
     ) -> None:
         super().__init__()
         with_gates = tuple(sorted({*results, SCALAR}))
-        self.contraction = TensorLinear({kind: (width, channels) for kind, width in widths.items()})
+        self.contraction = TensorLinear({kind: (width, channels) for kind, width in widths.items()}, _START)
         self.product = VelocityProduct(channels, tuple(widths), with_gates, VelocityEncoding.n_functions, hidden)
         self.gate = TensorGate({kind: len(paths) * channels for kind, paths in self.product.paths.items()}, results, channels)
         self._kept = tuple(kind for kind in results if kind in sources)

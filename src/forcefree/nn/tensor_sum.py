@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import torch
 from torch import Tensor, nn
 
 from forcefree.nn.tensor_coupling import ORDERS
-
-_WORKSPACE = threading.local()
 
 
 class Source:
@@ -29,8 +25,8 @@ class Source:
 class NeighbourSum(nn.Module):
     r"""All :math:`\sum_j w_{pc}(r_{ij})\, Y_m(\hat r_{ij})\, h_{j,nc}` that the paths p of each pair of orders need.
 
-    Eagerly one elementwise product and one matrix product per pair of orders, in memory that stays in the cache; compiled
-    (:meth:`torch.nn.Module.compile`) one fused loop that never stores a product.
+    Eagerly one elementwise product and one matrix product per pair of orders; compiled (:meth:`torch.nn.Module.compile`) one
+    fused loop that never stores a product.
 
     Args:
         channels: Features of each kind.
@@ -73,7 +69,7 @@ class NeighbourSum(nn.Module):
 
 def _sum(harmonics: Tensor, left: Tensor, right: Tensor) -> Tensor:
     n_receivers, _, places = harmonics.shape
-    product = _product(left, right).view(n_receivers, places, -1)
+    product = (left * right).view(n_receivers, places, -1)
     return torch.bmm(harmonics, product).view(n_receivers, -1, right.shape[-1])
 
 
@@ -84,15 +80,3 @@ def _fused_sum(harmonics: Tensor, left: Tensor, right: Tensor) -> Tensor:
     factors = harmonics[..., None, None, None, None]
     sums = [(factors[:, component] * left * right).sum(dim=1) for component in range(n_harmonics)]
     return torch.cat([part.flatten(1, 3) for part in sums], dim=1)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Product; without gradients in memory that this thread uses again and again, so that it stays in the cache."""
-    if torch.is_grad_enabled():
-        return left * right
-    shape = (*left.shape[:3], *right.shape[3:])
-    size = left.shape[0] * left.shape[1] * left.shape[2] * right.shape[3] * right.shape[4]
-    memory: Tensor | None = getattr(_WORKSPACE, "memory", None)
-    if memory is None or len(memory) < size or memory.dtype != left.dtype or memory.device != left.device:
-        memory = _WORKSPACE.memory = left.new_empty(size)
-    return torch.mul(left, right, out=memory[:size].view(shape))

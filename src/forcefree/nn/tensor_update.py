@@ -17,12 +17,13 @@ class TensorLinear(nn.Module):
 
     Args:
         widths: Input and output channels of each kind.
+        gain: Root mean square of the outputs at the start, for inputs of unit variance.
     """
 
-    def __init__(self, widths: dict[Irrep, tuple[int, int]]) -> None:
+    def __init__(self, widths: dict[Irrep, tuple[int, int]], gain: float = 1.0) -> None:
         super().__init__()
         self.weights = nn.ParameterDict(
-            {kind.name: nn.Parameter(torch.randn(inputs, outputs) / math.sqrt(inputs)) for kind, (inputs, outputs) in widths.items()}
+            {kind.name: nn.Parameter(torch.randn(size) * (gain / math.sqrt(size[0]))) for kind, size in widths.items()}
         )
 
     def forward(self, tensors: dict[Irrep, Tensor]) -> dict[Irrep, Tensor]:

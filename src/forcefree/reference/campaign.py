@@ -41,6 +41,8 @@ def make_reference(config: ReferenceConfig, progress: Progress | None = None) ->
         ForcefreeError: If the output or its unfinished runs belong to another configuration, the start cannot be used,
             another process is making the same file, or the reference fails.
     """
+    if config.output.is_dir():
+        raise ForcefreeError(f"output {config.output} is a folder; give the name of a file such as {config.output / 'reference.h5'}")
     parts = config.output.with_name(config.output.name + ".parts")
     if config.output.exists():
         if not same_data(config, store_attributes(config.output).get("config")):

@@ -1,0 +1,79 @@
+"""The documentation site: its generated parts, and that no page is missing or points at nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.reference.config import ReferenceConfig
+from forcefree.simulation.options import SimulationOptions
+from forcefree.training.config import TrainingConfig
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def macros() -> ModuleType:
+    """The hook that expands pages."""
+    spec = importlib.util.spec_from_file_location("site_macros", ROOT / "docs" / "site_macros.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_macro_expands_and_every_link_leads_somewhere(macros: ModuleType, page: Path) -> None:
+    text = macros.on_page_markdown(page.read_text())
+    assert "{{ " not in text
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / target).exists() or target.startswith("assets/"), target
+
+
+def _keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in settings.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+@pytest.mark.parametrize("settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, SimulationOptions])
+def test_every_option_is_in_the_documentation(macros: ModuleType, settings: type[BaseModel]) -> None:
+    text = macros.on_page_markdown((ROOT / "docs" / "configuration.md").read_text())
+    for key in _keys(settings):
+        assert f"| `{key}` |" in text
+
+
+def test_every_option_of_the_reference_is_explained(macros: ModuleType) -> None:
+    table = macros.settings_table("forcefree.reference.config:ReferenceConfig")
+    assert not [line for line in table.splitlines() if line.endswith("|  |")]
+
+
+def test_the_commands_page_shows_every_command() -> None:
+    from forcefree.cli.main import app
+
+    text = (ROOT / "docs" / "commands.md").read_text()
+    for command in app.registered_commands:
+        assert f"{{{{ command {command.name} }}}}" in text
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    listed = set(re.findall(r"[\w/-]+\.md", str(navigation)))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in PAGES}
+
+
+def test_a_macro_that_names_nothing_stops_the_build(macros: ModuleType) -> None:
+    with pytest.raises(ValueError, match="there is no command sing"):
+        macros.on_page_markdown("{{ command sing }}")
