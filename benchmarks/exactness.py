@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+import torch
 from rows import Table
 from starts import reference_starts
-
-import torch
 from torch import Tensor
 
 from forcefree.models.files import load

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rows import Table
-
 import numpy as np
 import torch
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
+from rows import Table
 from torch import Tensor
 
 from forcefree.data.h5md import read_store

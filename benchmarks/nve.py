@@ -6,11 +6,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from rows import Table
-from starts import reference_starts
-
 import numpy as np
 import torch
+from rows import Table
+from starts import reference_starts
 
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
@@ -94,7 +93,9 @@ def main() -> None:
         runs = [t.frames(0, len(t), 100) for t in read_store(arguments.held_out) if t.provenance.get("temperature") == 300.0]
         drifts, scatter = slopes(runs)
         error = float(drifts.std(ddof=1) / len(drifts) ** 0.5)
-        table.add("reference (GFN2-xTB, velocity Verlet 0.5 fs): mean drift", float(drifts.mean()), "meV/atom/ps", seeds=len(runs), error=error)
+        table.add(
+            "reference (GFN2-xTB, velocity Verlet 0.5 fs): mean drift", float(drifts.mean()), "meV/atom/ps", seeds=len(runs), error=error
+        )
         table.add("reference: total-energy scatter about the drift", float(scatter.mean()), "meV", seeds=len(runs))
     table.save()
 

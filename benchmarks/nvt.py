@@ -10,10 +10,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import torch
 from rows import Table
 from starts import reference_starts
-
-import torch
 
 from forcefree.analysis.study import analyze
 from forcefree.models.files import bundled_references, load
@@ -72,7 +71,9 @@ def main() -> None:
                     error=measure.deviation_error,
                 )
             if measure.model is not None and measure.group == "ensemble":
-                table.add(f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=arguments.replicas, error=measure.model_error)
+                table.add(
+                    f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=arguments.replicas, error=measure.model_error
+                )
     table.save()
 
 

@@ -12,10 +12,12 @@ import argparse
 import contextlib
 import ctypes
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,11 +103,19 @@ def timed(work: Callable[[], object], repeats: int) -> tuple[float, float]:
     return 1e3 * statistics.median(processor), 1e3 * statistics.median(wall)
 
 
-def _resident_memory() -> float:
-    """MiB of this process now, freed memory returned, from which its peak is counted anew (Linux; elsewhere its peak so far)."""
+def _forget_peak_memory() -> float:
+    """Return freed memory, count the peak anew from here (on Linux), and say where it stands, MiB."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _peak_memory()
+
+
+def _peak_memory() -> float:
+    """MiB; from the kernel's count for this program where there is one, as getrusage also counts the parent before exec."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return float(status.split("VmHWM:")[1].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -118,13 +128,13 @@ def measure(case: str, compiled: bool, threads: int, repeats: int) -> dict[str, 
     with torch.inference_mode():
         if compiled:
             network.compile_parts()
-        before = _resident_memory()
+        before = _forget_peak_memory()
         begun = time.perf_counter()
         network(*arguments, 0)
         result["first"] = time.perf_counter() - begun
         for _ in range(3):
             network(*arguments, 0)
-        result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+        result["memory"] = _peak_memory() - before
         count = repeats * (10 if case == "molecule" else 1)
         result["processor"], result["wall"] = timed(lambda: network(*arguments, 0), count)
     return result
@@ -153,9 +163,11 @@ def e3nn_milliseconds(repeats: int) -> float | None:
 
 
 def in_fresh_process(*arguments: str) -> dict[str, float]:
-    """Run this file for one case and read its result."""
+    """Run this file for one case, nothing compiled before, and read its result."""
     command = [sys.executable, str(Path(__file__)), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)  # noqa: S603
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -52,7 +52,15 @@ class Table:
         self.command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
 
     def add(
-        self, figure: str, measured: float, unit: str, *, at_most: float | None = None, at_least: float | None = None, seeds: int, error: float | None = None
+        self,
+        figure: str,
+        measured: float,
+        unit: str,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        seeds: int,
+        error: float | None = None,
     ) -> None:
         """Add a figure, with a limit that its absolute value must keep, if any."""
         holds: bool | None = None

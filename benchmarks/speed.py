@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from rows import Table
-from starts import reference_starts
-
 import torch
 from ase import units
 from ase.md.verlet import VelocityVerlet
+from rows import Table
+from starts import reference_starts
 
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load

@@ -24,4 +24,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     settings = ((_MMAP_THRESHOLD, 1 << 25), (_TRIM_THRESHOLD, (1 << 31) - 1), (_TOP_PAD, 1 << 26))
-    return all([mallopt(ctypes.c_int(number), ctypes.c_int(value)) == 1 for number, value in settings])
+    taken = [mallopt(ctypes.c_int(number), ctypes.c_int(value)) for number, value in settings]
+    return taken == [1, 1, 1]

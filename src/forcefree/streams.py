@@ -73,7 +73,8 @@ class Streams:
             parts = [self._replica_block(purpose, replica, first, length, n) for replica, n in zip(self.replicas, wanted, strict=True)]
             block = (first, wanted, np.concatenate(parts, axis=1))
             self._blocks[purpose] = block
-        return block[2][step - first]
+        drawn: NDArray[np.float64] = block[2][step - first]
+        return drawn
 
     def normals(self, purpose: Purpose, step: int, counts: Sequence[int]) -> Tensor:
         """Standard normal numbers, float64, shape (sum of counts,); arguments as :meth:`uniforms`."""

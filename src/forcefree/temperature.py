@@ -61,7 +61,8 @@ def degrees_of_freedom(state: State, conserved: Conserved, *, bending: bool = Fa
 def turning_axes(state: State) -> Tensor:
     """Axes about which the atoms of each system can turn: 0 for an atom, 2 on a line, 3 otherwise, shape (n_systems,)."""
     moments = torch.linalg.eigvalsh(inertia_tensor(state, state.positions[None])[0])
-    return (moments > _SINGULAR * moments[:, -1:].clamp_min(1e-12)).sum(dim=1)
+    axes: Tensor = (moments > _SINGULAR * moments[:, -1:].clamp_min(1e-12)).sum(dim=1)
+    return axes
 
 
 def kinetic_energy(state: State, conserved: Conserved = "momentum") -> Tensor:
@@ -122,7 +123,8 @@ def freedom_shares(state: State, conserved: Conserved) -> Tensor:
     trace = inverse.diagonal(dim1=-2, dim2=-1).sum(-1)
     along = (arms[:, None, :] @ inverse @ arms[:, :, None])[:, 0, 0]
     turning = state.masses * (arms.square().sum(-1) * trace - along)
-    return shares - turning * state.isolated[state.system]
+    left: Tensor = shares - turning * state.isolated[state.system]
+    return left
 
 
 def element_temperatures(state: State, conserved: Conserved) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
+from torch import Tensor
+
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
 from forcefree.nn.conservation import angular_momentum
 from forcefree.state import State
-from torch import Tensor
 
 TIMES = torch.tensor([0.0, 4.0, 10.0], dtype=torch.float64)
 VARIANTS = {

@@ -58,7 +58,9 @@ def test_an_atom_without_neighbours_keeps_vanishing_vectors() -> None:
     layer = VelocityMessage(6, 4, 8, 4.0).double()
     none = torch.zeros(0, dtype=torch.int64)
     empty = torch.zeros(0, 3, dtype=torch.float64)
-    _, vectors = layer(torch.randn(1, 6, dtype=torch.float64), torch.zeros(1, 3, 6, dtype=torch.float64), edges(empty, empty, none, none, 0))
+    _, vectors = layer(
+        torch.randn(1, 6, dtype=torch.float64), torch.zeros(1, 3, 6, dtype=torch.float64), edges(empty, empty, none, none, 0)
+    )
     assert vectors.abs().max() == 0.0
 
 

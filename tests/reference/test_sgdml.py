@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from ase import Atoms
 from forcefree.errors import ForcefreeError
 from forcefree.units import KCAL_PER_MOL
 
-pytest.importorskip("sgdml", reason="the package sgdml is not installed")
+if importlib.util.find_spec("sgdml") is None:
+    pytest.skip("the package sgdml is not installed", allow_module_level=True)
 
 from forcefree.reference.sgdml import SymmetricGradientDomain
 
@@ -95,11 +97,12 @@ def test_the_first_layout_gives_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_the_packages_own_predictor_agrees(tmp_path: Path) -> None:
-    from sgdml.torchtools import GDMLTorchPredict
     from torch import from_numpy
 
     atoms = _water()
     atoms.calc = _calculator(tmp_path, _toy())
+    from sgdml.torchtools import GDMLTorchPredict
+
     energy, forces = GDMLTorchPredict(_toy(), log_level=logging.ERROR)(from_numpy(atoms.positions[None]))
     assert atoms.get_potential_energy() == pytest.approx(float(energy[0]) * KCAL_PER_MOL, rel=1e-12)
     np.testing.assert_allclose(atoms.get_forces(), forces[0].numpy() * KCAL_PER_MOL, rtol=1e-12)
@@ -149,7 +152,8 @@ def test_the_packages_logger_does_not_stay_behind(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **_toy())
     code = (
         "import logging; from forcefree.reference.sgdml import SymmetricGradientDomain as S; "
-        f"S({str(tmp_path / 'model.npz')!r}); print(logging.getLoggerClass().__module__)"
+        f"S({str(tmp_path / 'model.npz')!r}); print(logging.getLoggerClass().__module__); "
+        "[print(n) for n, v in logging.root.manager.loggerDict.items() if n[:5] != 'sgdml' and type(v).__module__[:5] == 'sgdml']"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "logging"

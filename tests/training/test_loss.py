@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
-from forcefree.training.loss import Scales, unrolled_loss
+from forcefree.training.loss import Scales, energy_error, unrolled_loss
 from forcefree.training.module import one_step_errors
 from forcefree.training.report import error_table
 from forcefree.training.windows import Windows, WindowSource
+from forcefree.units import KINETIC_UNIT
 
 
 class Told(Forecaster):
@@ -23,7 +28,7 @@ class Told(Forecaster):
         super().__init__(Card(name="told", model="told", species=[1, 8], t_max=5.0, cutoff=4.0))
         self._answers, self._factor, self._asked = answers, factor, 0
 
-    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:  # noqa: ARG002 (contract)
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         positions, velocities = self._answers[self._asked % len(self._answers)]
         self._asked += 1
         return Departures(self._factor * positions, self._factor * velocities)
@@ -79,3 +84,32 @@ def test_reported_errors_are_those_that_were_made(windows: Windows) -> None:
     errors = one_step_errors(Told([(positions, velocities)], 0.0), windows)
     assert 100.0 * float(errors["val_position_mae"]) == pytest.approx(row["position_pm"])
     assert float(one_step_errors(Told([(positions, velocities)]), windows)["val_velocity_percent"]) < 1e-6
+
+
+def test_the_energy_error_is_the_change_of_the_total_energy_to_first_order() -> None:
+    """One atom of a harmonic well, where the energy is known."""
+    state = State.from_atoms([Atoms("H"), Atoms("O")])
+    generator = torch.Generator().manual_seed(0)
+    positions, velocities, dx, dv = (torch.randn(3, 2, 3, generator=generator, dtype=torch.float64) for _ in range(4))
+    velocities, dx, dv = 0.02 * velocities, 1e-5 * dx, 1e-7 * dv
+    stiffness = 4.0
+
+    def energy(x: Tensor, v: Tensor) -> Tensor:
+        return (0.5 * stiffness * x.square() + 0.5 * KINETIC_UNIT * state.masses[:, None] * v.square()).sum(dim=-1)
+
+    found = energy_error(state, velocities, -stiffness * positions, dx, dv)
+    torch.testing.assert_close(found, energy(positions + dx, velocities + dv) - energy(positions, velocities), rtol=1e-3, atol=1e-8)
+
+
+def test_the_energy_term_counts_errors_along_the_trajectory_only(trajectories: list[Trajectory]) -> None:
+    source = WindowSource([replace(t, forces=np.zeros_like(t.positions)) for t in trajectories], 5.0, seed=2)
+    windows = source.draw(32, 0)
+    scales = Scales.measure(source)
+    positions, velocities = windows.departures()
+    along = Told([(positions, velocities - 1e-3 * windows.velocities)])
+    across = Told([(positions, velocities + 1e-3 * torch.linalg.cross(windows.velocities, torch.ones_like(velocities)))])
+    for model in (along, across):
+        model.conserving_departures = model.departures  # type: ignore[method-assign]
+    costs = [float(unrolled_loss(model, windows, scales, 1, weight)) for model in (along, across) for weight in (0.0, 1.0)]
+    assert costs[1] > 1.5 * costs[0]
+    assert costs[3] == pytest.approx(costs[2], rel=1e-6)

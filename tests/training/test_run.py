@@ -36,7 +36,9 @@ def configuration(store: Path, output: Path, **changes: Any) -> TrainingConfig:
 
 
 def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
-    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9})
+    config = configuration(
+        store, tmp_path / "m.safetensors", optimizer={"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9}
+    )
     path = train(config, progress=False)
     model = load(path)
     assert model.card.name == "tiny"
@@ -109,12 +111,14 @@ def test_unknown_architecture_and_data_are_refused(store: Path, tmp_path: Path) 
         train(configuration(store, tmp_path / "a.safetensors", model={"name": "x", "architecture": "oracle", "t_max": 5.0}), progress=False)
     with pytest.raises(ForcefreeError, match="does not exist"):
         train(configuration(tmp_path / "none.h5", tmp_path / "b.safetensors"), progress=False)
+    fixed = {"name": "x", "t_max": 5.0, "options": {"head": "fixed", "refinements": 2}}
     with pytest.raises(ForcefreeError, match="refinements need"):
-        options = {"head": "fixed", "refinements": 2}
-        train(configuration(store, tmp_path / "c.safetensors", model={"name": "x", "t_max": 5.0, "options": options}), progress=False)
+        train(configuration(store, tmp_path / "c.safetensors", model=fixed), progress=False)
 
 
-def test_the_unrolled_loss_of_one_segment_is_the_plain_loss_and_gradients_flow_through_two(trajectories: list[Trajectory], store: Path, tmp_path: Path) -> None:
+def test_the_unrolled_loss_of_one_segment_is_the_plain_loss_and_gradients_flow_through_two(
+    trajectories: list[Trajectory], store: Path, tmp_path: Path
+) -> None:
     from forcefree.training.run import _model
 
     config = configuration(store, tmp_path / "m.safetensors", unroll=2)

@@ -31,9 +31,7 @@ def test_limits_are_the_extremes_of_all_frames(trajectories: list[Trajectory]) -
     assert limits["longest_bond"] == {"1-8": pytest.approx(max(bonds.max(), others.max()))}
     assert limits["closest"]["1-8"] == pytest.approx(min(bonds.min(), others.min()))
     assert "1-1" in limits["closest"]
-    hottest = max(
-        float((t.masses[:, None] * t.velocities**2).sum(axis=(1, 2)).mean()) for t in trajectories if t.velocities is not None
-    )
+    hottest = max(float((t.masses[:, None] * t.velocities**2).sum(axis=(1, 2)).mean()) for t in trajectories if t.velocities is not None)
     assert limits["max_temperature"] == pytest.approx(KINETIC_UNIT * hottest / (6 * BOLTZMANN))
 
 

@@ -64,9 +64,7 @@ class TrajCast(Forecaster):
         separations = pairs.vectors(state, state.positions).to(precision)
         species = self.lookup[state.numbers]
         scale = self.scales[species] * self.log_gain.exp()[species]
-        coefficients = self.network(
-            separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree
-        )
+        coefficients = self.network(separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree)
         positions, velocities = self._decode(coefficients, times, state)
         return Departures(positions, velocities, self._participation(pairs, separations, state.n_atoms))
 

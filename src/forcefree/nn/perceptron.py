@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 
@@ -13,7 +15,7 @@ def perceptron(*widths: int, bias: bool = True) -> nn.Sequential:
         bias: Give every layer a bias.
     """
     layers: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
         if index:
             layers.append(nn.SiLU())
         layers.append(nn.Linear(inputs, outputs, bias=bias))

@@ -26,9 +26,7 @@ class TrajectoryRefinement(nn.Module):
         neighbours: Typical number of neighbours.
     """
 
-    def __init__(
-        self, channels: int, n_radial: int, n_pair: int, hidden: int, n_nodes: int, cutoff: float, neighbours: float
-    ) -> None:
+    def __init__(self, channels: int, n_radial: int, n_pair: int, hidden: int, n_nodes: int, cutoff: float, neighbours: float) -> None:
         super().__init__()
         self.radial_filter = nn.Linear(n_radial, hidden)
         self.pair_filter = nn.Linear(n_pair, hidden, bias=False)
@@ -67,9 +65,7 @@ class TrajectoryRefinement(nn.Module):
         sums = sum_products(factors, weights, edges.receiver, len(scalars), edges.degree)
         summed = sums[:, :, 0].transpose(0, 1).flatten(1)
         gathered = sums[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
-        updated: tuple[Tensor, Tensor] = self.update(
-            scalars + self.scalars_from_times(summed), vectors + self.vectors_from_times(gathered)
-        )
+        updated: tuple[Tensor, Tensor] = self.update(scalars + self.scalars_from_times(summed), vectors + self.vectors_from_times(gathered))
         return updated
 
 
@@ -90,5 +86,5 @@ def sum_products(factors: Tensor, weights: Tensor, receiver: Tensor, n_atoms: in
     if degree:
         left = factors.reshape(nodes * n_atoms, degree, -1).transpose(1, 2)
         return torch.bmm(left, weights.reshape(nodes * n_atoms, degree, hidden)).view(nodes, n_atoms, -1, hidden)
-    parts = [weights.new_zeros(nodes, n_atoms, hidden).index_add(1, receiver, weights * part) for part in factors.split(1, dim=-1)]
+    parts = [weights.new_zeros(nodes, n_atoms, hidden).index_add(1, receiver, weights * part[..., None]) for part in factors.unbind(dim=-1)]
     return torch.stack(parts, dim=2)

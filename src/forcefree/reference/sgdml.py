@@ -66,9 +66,15 @@ class SymmetricGradientDomain(Calculator):  # type: ignore[misc]
 
 
 def _predictor() -> Callable[..., Any]:
-    """The package's torch predictor; the package replaces Python's logger class when imported, which is undone here."""
+    """The package's torch predictor; the package replaces Python's logger class when imported, which is undone here.
+
+    It is undone before torch is imported through the package, or torch's own loggers would be of that class for good.
+    """
     logger = logging.getLoggerClass()
     try:
+        import sgdml  # noqa: F401
+
+        logging.setLoggerClass(logger)
         from sgdml.torchtools import GDMLTorchPredict
     except ImportError as error:
         raise ImportError(

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 
-class StopWhenBothStall(Callback):
+class StopWhenBothStall(Callback):  # type: ignore[misc]
     """Stop after ``patience`` validations in which neither the one-step nor the rollout error got better.
 
     Args:

@@ -98,6 +98,9 @@ class TrainingConfig(Settings):
     unroll: int = Field(default=1, ge=1)
     """Forecasts one after another through which the loss is taken."""
 
+    energy_weight: float = Field(default=0.0, ge=0.0)
+    """Weight of the error of the total energy in the loss; above zero it needs forces in the data."""
+
     initial: Path | None = None
     """Model file from which to start instead of random weights."""
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from forcefree.models.forecaster import Forecaster
 from forcefree.state import State
 from forcefree.training.windows import Windows, WindowSource
+from forcefree.units import KINETIC_UNIT
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Scales:
         positions: Å, at each time of a window, shape (n_times,).
         velocities: Å/fs, shape (n_times,).
         mean_mass: amu, the mass whose weight is one.
+        energy: eV, root mean square change of a system's kinetic energy over a window.
     """
 
     positions: Tensor
     velocities: Tensor
     mean_mass: float
+    energy: float = 1.0
 
     @classmethod
     def measure(cls, source: WindowSource, samples: int = 2048) -> Scales:
@@ -37,10 +40,11 @@ class Scales:
             positions=(weights * positions.square()).mean(dim=(1, 2)).sqrt(),
             velocities=(weights * velocities.square()).mean(dim=(1, 2)).sqrt(),
             mean_mass=float(masses.mean()),
+            energy=float(_kinetic_change(windows).square().mean().sqrt()),
         )
 
 
-def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1) -> Tensor:
+def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1, energy_weight: float = 0.0) -> Tensor:
     """Mean squared mass-weighted error of positions and velocities over all times of ``unroll`` forecasts in a row.
 
     Mass weighting counts an error by the energy it makes; dividing by the root mean square departure at each time gives
@@ -51,6 +55,7 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
         windows: ``unroll`` times as long as one forecast.
         scales: Of one forecast.
         unroll: Forecasts one after another.
+        energy_weight: Weight of the squared error of the total energy, to first order in the errors; needs forces.
 
     Returns:
         A dimensionless number; one means no better than free flight.
@@ -65,18 +70,50 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
         times = windows.times[:per_segment]
         predicted = model.conserving_departures(history, times)
         elapsed = times[:, state.system, None]
-        position_error = (windows.positions[rows] - state.positions - state.velocities * elapsed).to(predicted.positions) - predicted.positions
+        position_error = (windows.positions[rows] - state.positions - state.velocities * elapsed).to(
+            predicted.positions
+        ) - predicted.positions
         velocity_error = (windows.velocities[rows] - state.velocities).to(predicted.velocities) - predicted.velocities
         for error, scale in ((position_error, scales.positions), (velocity_error, scales.velocities)):
             total = total + 0.5 * (weights * (error / scale.to(error)[:, None, None]).square()).mean()
+        if energy_weight and windows.forces is not None:
+            energy = energy_error(state, windows.velocities[rows], windows.forces[rows], position_error, velocity_error)
+            total = total + energy_weight * (energy / scales.energy).square().mean()
         if segment + 1 < unroll:
             state = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
             history = (state,)
     return total / unroll
 
 
+def energy_error(state: State, velocities: Tensor, forces: Tensor, position_error: Tensor, velocity_error: Tensor) -> Tensor:
+    r"""Error of the total energy to first order, :math:`\sum_i m_i v_i \cdot \delta v_i - F_i \cdot \delta x_i`.
+
+    True velocities and forces at the target times say what an error costs, so that no potential is evaluated. A map whose
+    errors are small but always point the same way along the trajectory loses energy at every step; this sees it.
+
+    Args:
+        state: Masses and systems.
+        velocities: True ones in Å/fs, shape (n_times, n_atoms, 3).
+        forces: True ones in eV/Å, shape (n_times, n_atoms, 3).
+        position_error: Å, shape (n_times, n_atoms, 3).
+        velocity_error: Å/fs, shape (n_times, n_atoms, 3).
+
+    Returns:
+        eV, shape (n_times, n_systems).
+    """
+    momenta = (KINETIC_UNIT * state.masses[:, None] * velocities).to(velocity_error)
+    cost = (momenta * velocity_error - forces.to(position_error) * position_error).sum(dim=-1)
+    total = torch.zeros(len(cost), state.n_systems, dtype=cost.dtype, device=cost.device)
+    return total.index_add(1, state.system, cost)
+
+
+def _kinetic_change(windows: Windows) -> Tensor:
+    """Change of every system's kinetic energy from the start to the end of its window, eV, shape (n_systems,)."""
+    state = windows.history[-1]
+    difference = windows.velocities[-1].square().sum(dim=-1) - state.velocities.square().sum(dim=-1)
+    return 0.5 * KINETIC_UNIT * state.sum(state.masses * difference)
+
+
 def _advanced(state: State, positions: Tensor, velocities: Tensor, elapsed: Tensor) -> State:
     flown = state.positions + state.velocities * elapsed[state.system, None]
-    return state.with_(
-        positions=flown + positions.to(flown), velocities=state.velocities + velocities.to(flown), time=state.time + elapsed
-    )
+    return state.with_(positions=flown + positions.to(flown), velocities=state.velocities + velocities.to(flown), time=state.time + elapsed)

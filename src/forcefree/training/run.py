@@ -53,6 +53,8 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     checkpoint = _checkpoint(config, resume)
     trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
     early, late = split(trajectories, config.data, config.seed)
+    if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
+        raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
     seed_everything(config.seed, verbose=False)
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
@@ -123,8 +125,14 @@ def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: flo
 
 
 def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource) -> Forecaster:
+    made = {
+        "data_sha256": data_hash(config.data.files),
+        "trajectories": len(trajectories),
+        "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
+        "config": json.loads(config.model_dump_json()),
+    }
     if config.initial is not None:
-        return load(config.initial).train()
+        return _continued(config, load(config.initial), made)
     species = sorted({int(z) for t in trajectories for z in t.numbers})
     first = trajectories[0].provenance
     card = Card(
@@ -140,18 +148,23 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         level_of_theory=str(first.get("level_of_theory", "unknown")),
         calculator=first.get("calculator"),
         guards=guard_limits(trajectories),
-        training={
-            "data_sha256": data_hash(config.data.files),
-            "trajectories": len(trajectories),
-            "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
-            "config": json.loads(config.model_dump_json()),
-        },
+        training=made,
     )
     model = build_model(card)
     set_scales: Any = getattr(model, "set_scales", None)
     if set_scales is not None:
         set_scales(*departure_scales(source, species))
     return model
+
+
+def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any]) -> Forecaster:
+    """The initial model under its new name, which remembers how it was made before."""
+    if abs(model.card.t_max - config.model.t_max) > 1e-6:
+        raise ForcefreeError(
+            f"initial model {config.initial} forecasts up to {model.card.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
+        )
+    model.card = model.card.model_copy(update={"name": config.model.name, "training": {**made, "initial": model.card.training}})
+    return model.train()
 
 
 def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
@@ -166,7 +179,10 @@ def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
         precision=config.precision,
         max_steps=config.optimizer.steps,
         gradient_clip_val=config.optimizer.clip,
-        logger=[CSVLogger(config.folder, name="", version=f"csv-{attempt}"), TensorBoardLogger(config.folder, name="", version="tensorboard")],
+        logger=[
+            CSVLogger(config.folder, name="", version=f"csv-{attempt}"),
+            TensorBoardLogger(config.folder, name="", version="tensorboard"),
+        ],
         callbacks=[
             EMAWeightAveraging(decay=config.optimizer.ema, update_starting_at_step=config.optimizer.warmup - 1),
             StopWhenBothStall(config.validation.patience),

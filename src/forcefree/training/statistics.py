@@ -29,9 +29,7 @@ def departure_scales(source: WindowSource, species: Sequence[int], samples: int 
     windows = source.draw(samples, 1 << 51)
     positions, velocities = windows.departures()
     numbers = windows.history[-1].numbers
-    rows = [
-        torch.stack([values[-1][numbers == number].square().mean().sqrt() for values in (positions, velocities)]) for number in species
-    ]
+    rows = [torch.stack([values[-1][numbers == number].square().mean().sqrt() for values in (positions, velocities)]) for number in species]
     table = torch.nan_to_num(torch.stack(rows), nan=1.0).float()
     return table[:, 0], table[:, 1]
 

@@ -23,12 +23,14 @@ class Windows:
         times: fs after the last of them, shape (n_times, n_systems).
         positions: True positions at those times in Å, float64, shape (n_times, n_atoms, 3).
         velocities: True velocities in Å/fs, float64, shape (n_times, n_atoms, 3).
+        forces: True forces in eV/Å at those times, shape (n_times, n_atoms, 3), or None where they were not recorded.
     """
 
     history: tuple[State, ...]
     times: Tensor
     positions: Tensor
     velocities: Tensor
+    forces: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Windows:
         """The same batch on another device."""
@@ -37,6 +39,7 @@ class Windows:
             self.times.to(device),
             self.positions.to(device),
             self.velocities.to(device),
+            None if self.forces is None else self.forces.to(device),
         )
 
     def departures(self) -> tuple[Tensor, Tensor]:
@@ -75,6 +78,8 @@ class WindowSource:
             _check(trajectory, self.spacing, span)
         self._positions = [torch.from_numpy(t.positions) for t in trajectories]
         self._velocities = [torch.from_numpy(t.velocities) for t in trajectories if t.velocities is not None]
+        forces = [torch.from_numpy(t.forces) for t in trajectories if t.forces is not None]
+        self._forces = forces if len(forces) == len(trajectories) else None
         self._fixed = [_fixed_part(t) for t in trajectories]
         counts = np.array([len(t) - span + 1 for t in trajectories], dtype=np.float64)
         self._weights = counts / counts.sum()
@@ -91,35 +96,39 @@ class WindowSource:
         uniform = rng.random(batch)
         backwards = rng.random(batch) < 0.5 if self.time_reversal else np.zeros(batch, dtype=bool)
         span = self.future + self.history_length
-        picked = []
+        pieces: list[tuple[int, slice, bool]] = []
         for index, fraction, reverse in zip(chosen.tolist(), uniform.tolist(), backwards.tolist(), strict=True):
             first = int(fraction * (len(self._positions[index]) - span + 1))
-            positions = self._positions[index][first : first + span]
-            velocities = self._velocities[index][first : first + span]
-            picked.append((positions.flip(0), -velocities.flip(0)) if reverse else (positions, velocities))
-        return self._assemble(chosen.tolist(), [p for p, _ in picked], [v for _, v in picked])
+            pieces.append((index, slice(first, first + span), reverse))
+        return self._assemble(pieces)
 
-    def _assemble(self, chosen: list[int], positions: list[Tensor], velocities: list[Tensor]) -> Windows:
-        joined_positions, joined_velocities = torch.cat(positions, dim=1), torch.cat(velocities, dim=1)
-        fixed = [self._fixed[index] for index in chosen]
-        system = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor([len(part.numbers) for part in fixed]))
+    @staticmethod
+    def _joined(arrays: list[Tensor], pieces: list[tuple[int, slice, bool]], sign: float = 1.0) -> Tensor:
+        """Pieces side by side, shape (span, n_atoms, 3); those that run backwards turned round, times ``sign``."""
+        return torch.cat([sign * arrays[i][rows].flip(0) if back else arrays[i][rows] for i, rows, back in pieces], dim=1)
+
+    def _assemble(self, pieces: list[tuple[int, slice, bool]]) -> Windows:
+        positions = self._joined(self._positions, pieces)
+        velocities = self._joined(self._velocities, pieces, -1.0)
+        fixed = [self._fixed[index] for index, _, _ in pieces]
+        system = torch.repeat_interleave(torch.arange(len(pieces)), torch.tensor([len(part.numbers) for part in fixed]))
         present = State(
-            positions=joined_positions[0],
-            velocities=joined_velocities[0],
+            positions=positions[0],
+            velocities=velocities[0],
             numbers=torch.cat([part.numbers for part in fixed]),
             masses=torch.cat([part.masses for part in fixed]),
             cell=torch.cat([part.cell for part in fixed]),
             pbc=torch.cat([part.pbc for part in fixed]),
             system=system,
-            time=torch.zeros(len(chosen), dtype=torch.float64),
+            time=torch.zeros(len(pieces), dtype=torch.float64),
         )
         past = self.history_length
         history = tuple(
-            present.with_(positions=joined_positions[k], velocities=joined_velocities[k], time=present.time + k * self.spacing)
-            for k in range(past)
+            present.with_(positions=positions[k], velocities=velocities[k], time=present.time + k * self.spacing) for k in range(past)
         )
         times = self.spacing * torch.arange(1, self.future + 1, dtype=torch.float64)
-        return Windows(history, times[:, None].expand(-1, len(chosen)), joined_positions[past:], joined_velocities[past:])
+        forces = None if self._forces is None else self._joined(self._forces, pieces)[past:]
+        return Windows(history, times[:, None].expand(-1, len(pieces)), positions[past:], velocities[past:], forces)
 
 
 def _fixed_part(trajectory: Trajectory) -> State:
