@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class StopWhenBothStall(Callback):  # type: ignore[misc]
@@ -44,3 +45,13 @@ class StopWhenBothStall(Callback):  # type: ignore[misc]
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.best, self.stalled = dict(state_dict["best"]), int(state_dict["stalled"])
+
+
+class ErrorBar(TQDMProgressBar):  # type: ignore[misc]
+    """Progress with the errors alone, without the version number of the log folder."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """What the bar shows."""
+        shown: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from forcefree.data.h5md import read_store
@@ -23,7 +23,7 @@ from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
-from forcefree.training.callbacks import StopWhenBothStall
+from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales
@@ -187,7 +187,7 @@ def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
             EMAWeightAveraging(decay=config.optimizer.ema, update_starting_at_step=config.optimizer.warmup - 1),
             StopWhenBothStall(config.validation.patience),
             checkpoints,
-            *([TQDMProgressBar(refresh_rate=20)] if progress else []),
+            *([ErrorBar(refresh_rate=20)] if progress else []),
         ],
         enable_progress_bar=progress,
         enable_model_summary=False,

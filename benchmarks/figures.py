@@ -1,0 +1,39 @@
+"""Put the saved results into the README: ``python benchmarks/figures.py`` after the benchmarks have been run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+def cell(row: dict[str, Any]) -> str:
+    """The measured value with its error and unit."""
+    value = "not measured" if row["measured"] is None else f"{row['measured']:.3g}"
+    error = f" ± {row['error']:.1g}" if row.get("error") else ""
+    return f"{value}{error} {row['unit']}"
+
+
+def main() -> None:
+    lines = ["| figure | target | measured | |", "|---|---|---|---|"]
+    rows = [
+        row for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
+    lines += [
+        f"| {row['figure']} | {row['target']} | {cell(row)} | {'holds' if row['holds'] else '**missed**'} |"
+        for row in rows
+        if row["holds"] is not None
+    ]
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    readme.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    print(f"{len(lines) - 2} figures with a target are in {readme}")
+
+
+if __name__ == "__main__":
+    main()
