@@ -21,10 +21,10 @@ from forcefree.units import KINETIC_UNIT
 
 PROPAGATORS: tuple[tuple[str, float, int], ...] = (
     ("direct", 10.0, 0),
-    ("direct", 5.0, 0),
-    ("reversible", 10.0, 1),
     ("reversible", 20.0, 1),
     ("reversible", 20.0, 2),
+    ("direct", 5.0, 0),
+    ("reversible", 10.0, 1),
 )
 
 
@@ -87,6 +87,7 @@ def main() -> None:
         drifts, scatter = slopes(kept)
         error = float(drifts.std(ddof=1) / len(drifts) ** 0.5)
         table.add(f"{label}: mean energy drift", float(drifts.mean()), "meV/atom/ps", at_most=1.0, seeds=len(kept), error=error)
+        table.save()
         table.add(f"{label}: SD of drift over replicas", float(drifts.std(ddof=1)), "meV/atom/ps", seeds=len(kept))
         table.add(f"{label}: total-energy scatter about the drift", float(scatter.mean()), "meV", seeds=len(kept))
     if arguments.held_out is not None:

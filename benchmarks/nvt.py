@@ -18,7 +18,7 @@ from forcefree.analysis.study import analyze
 from forcefree.models.files import bundled_references, load
 from forcefree.simulation.simulate import simulate
 
-DEFAULT = ("direct:10", "direct:5", "reversible:10:1", "reversible:20:1")
+DEFAULT = ("reversible:20:2", "direct:10", "reversible:20:1")
 
 
 def main() -> None:
@@ -52,14 +52,15 @@ def main() -> None:
                 propagator=name,
                 interval=float(interval),
                 corrections=int(corrections[0]) if corrections else None,
-                save_every="4 fs" if float(interval) % 4 == 0 else "2 fs",
+                save_every=f"{float(interval) / (5 if float(interval) >= 20 else 4 if float(interval) >= 10 else 2):g} fs",
                 seed=1,
                 output=output,
             )
             table.add(f"{label}: replicas lost", len(run.stopped), f"of {arguments.replicas}", at_most=0, seeds=arguments.replicas)
+            table.save()
             if len(run.stopped) > arguments.replicas // 2:
                 continue
-            analysis = analyze(output, reference, discard="0ps", samples=2000)
+            analysis = analyze(output, reference, discard="0", samples=2000)
         for measure in analysis.measures:
             if measure.deviation is not None:
                 table.add(
@@ -69,6 +70,7 @@ def main() -> None:
                     at_most=measure.threshold,
                     seeds=arguments.replicas,
                     error=measure.deviation_error,
+                    holds=None if measure.threshold is None else measure.verdict == "holds",
                 )
             if measure.model is not None and measure.group == "ensemble":
                 table.add(

@@ -61,14 +61,16 @@ class Table:
         at_least: float | None = None,
         seeds: int,
         error: float | None = None,
+        holds: bool | None = None,
     ) -> None:
-        """Add a figure, with a limit that its absolute value must keep, if any."""
-        holds: bool | None = None
+        """Add a figure, with a limit that its absolute value must keep, if any; a verdict given as ``holds`` wins."""
+        given = holds
         target = ""
         if at_most is not None:
             target, holds = f"<= {at_most:g} {unit}", abs(measured) <= at_most
         if at_least is not None:
             target, holds = f">= {at_least:g} {unit}", measured >= at_least
+        holds = holds if given is None else given
         measured = float(measured) if math.isfinite(measured) else float("nan")
         row = Row(figure, target, measured, unit, holds, seeds, self.command, error)
         self.rows.append(row)

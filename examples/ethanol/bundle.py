@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=None, help="NVT store; the bundled one is kept when not given")
     parser.add_argument("--propagator", default="reversible")
     parser.add_argument("--interval", type=float, default=20.0)
-    parser.add_argument("--corrections", type=int, default=1)
+    parser.add_argument("--corrections", type=int, default=2)
     arguments = parser.parse_args()
     model = load(arguments.model)
     chosen = {"name": arguments.propagator, "interval": arguments.interval}

@@ -84,6 +84,8 @@ class Neighbours:
         return self._pairs
 
     def _still_valid(self, state: State, origin: State) -> bool:
+        if self._pairs is not None and self._pairs.receiver.is_inference() and not torch.is_inference_mode_enabled():
+            return False
         if self._all and state.system is origin.system and state.pbc is origin.pbc:
             return True
         if state.n_atoms != origin.n_atoms or not torch.equal(state.system, origin.system) or not torch.equal(state.pbc, origin.pbc):

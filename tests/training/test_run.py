@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from ase.build import molecule
 from safetensors.torch import load_file
 
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
+from forcefree.state import State
 from forcefree.training.callbacks import StopWhenBothStall
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loss import Scales, unrolled_loss
@@ -87,6 +89,7 @@ def test_existing_output_missing_checkpoint_and_other_configuration_are_refused(
     with pytest.raises(ForcefreeError, match="exists already"):
         train(config, progress=False)
     other = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 3, "warmup": 1, "batch": 2})
+    config.output.unlink()
     with pytest.raises(ForcefreeError, match="differs from this configuration"):
         train(other, resume=True, progress=False)
 
@@ -150,3 +153,47 @@ def test_training_stops_only_when_both_errors_stall() -> None:
     restored.load_state_dict(stopper.state_dict())
     restored.on_validation_end(trainer, None)  # type: ignore[arg-type]
     assert trainer.should_stop
+
+
+def test_a_finished_training_is_written_again_with_the_same_averaged_weights(store: Path, tmp_path: Path) -> None:
+    """As after a crash between the last checkpoint and the model file."""
+    config = configuration(store, tmp_path / "m.safetensors")
+    expected = load_file(train(config, progress=False))
+    with pytest.raises(ForcefreeError, match="finished already"):
+        train(config, resume=True, progress=False)
+    config.output.unlink()
+    found = load_file(train(config, resume=True, progress=False))
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+    assert load(config.output).card.training["validation"]["val_rollout"] > 0.0
+
+
+def test_the_fixed_head_is_trained_on_its_interval_alone(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
+    options = {"channels": 8, "layers": 2, "refinements": 0, "head": "fixed"}
+    config = configuration(
+        store,
+        tmp_path / "m.safetensors",
+        model={"name": "fixed", "t_max": 5.0, "cutoff": 4.0, "options": options},
+        optimizer={"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9},
+    )
+    model = load(train(config, progress=False))
+    assert model.card.fixed_times == [5.0]
+    windows = WindowSource(trajectories, 5.0, stride=5).draw(64, 0)
+    (row,) = error_table(model, windows)
+    assert row["time"] == 5.0
+    assert row["position_pm"] < 0.7 * row["free_flight_pm"]
+    with pytest.raises(ForcefreeError, match="no forecast at 2 fs"):
+        model.propagate(windows.history[0], 2.0)
+
+
+def test_training_after_a_rollout_of_the_same_shape(trajectories: list[Trajectory], store: Path, tmp_path: Path) -> None:
+    """Pairs that were found without gradients are not kept for a step with them."""
+    config = configuration(store, tmp_path / "m.safetensors", validation={"every": 2, "windows": 8, "rollouts": 16, "segments": 2})
+    config = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"steps": 6})})
+    assert train(config, progress=False).is_file()
+
+
+def test_unknown_elements_are_refused_from_python_too(store: Path, tmp_path: Path) -> None:
+    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 2, "warmup": 1, "batch": 2})
+    model = load(train(config, progress=False))
+    with pytest.raises(ForcefreeError, match="knows the elements H, O, not N"):
+        model.propagate(State.from_atoms([molecule("NH3")]), 5.0)

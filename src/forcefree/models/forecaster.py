@@ -60,6 +60,7 @@ class Forecaster(nn.Module, ABC):
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.card = card
+        self._checked: Tensor | None = None
 
     @abstractmethod
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
@@ -99,11 +100,14 @@ class Forecaster(nn.Module, ABC):
             times: fs after the last state, shape (n_times,) for all systems alike, or (n_times, n_systems).
 
         Raises:
-            ForcefreeError: If the history or the times are not what the card allows.
+            ForcefreeError: If the history, the times, an element or a mass are not what the card allows.
         """
         last = history[-1]
         self.card.check_history(history)
         self.card.check_times(times)
+        if last.numbers is not self._checked:
+            self.card.check_system(last)
+            self._checked = last.numbers
         asked = times.to(last.positions)
         if asked.ndim == 1:
             asked = asked[:, None].expand(-1, last.n_systems)

@@ -84,7 +84,7 @@ class TrajCast(Forecaster):
 
     def _shared_basis(self, times: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """The basis at times that all systems share, kept until other times are asked for."""
-        key = (tuple(times.tolist()), times.device)
+        key = (tuple(times.tolist()), times.device, torch.is_inference_mode_enabled())
         if self._basis is None or self._basis[0] != key:
             self._basis = (key, segment_basis(times, count, self.card.t_max))
         return self._basis[1]

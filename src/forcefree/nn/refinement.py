@@ -86,5 +86,6 @@ def sum_products(factors: Tensor, weights: Tensor, receiver: Tensor, n_atoms: in
     if degree:
         left = factors.reshape(nodes * n_atoms, degree, -1).transpose(1, 2)
         return torch.bmm(left, weights.reshape(nodes * n_atoms, degree, hidden)).view(nodes, n_atoms, -1, hidden)
-    parts = [weights.new_zeros(nodes, n_atoms, hidden).index_add(1, receiver, weights * part[..., None]) for part in factors.unbind(dim=-1)]
+    products = [weights * part[..., None] for part in factors.unbind(dim=-1)]
+    parts = [product.new_zeros(nodes, n_atoms, hidden).index_add(1, receiver, product) for product in products]
     return torch.stack(parts, dim=2)

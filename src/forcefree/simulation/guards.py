@@ -48,7 +48,7 @@ class Limits:
         closest = {pair: _DEFAULT_CLOSEST * touching[pair] for pair in pairs}
         closest.update({pair: CLOSEST_MARGIN * value for pair, value in seen["closest"].items()})
         longest = {pair: LONGEST_MARGIN * value for pair, value in seen["longest_bond"].items()}
-        if "longest_bond" not in card.guards and isolated:
+        if not longest and isolated:
             longest = {pair: _DEFAULT_LONGEST * touching[pair] for pair in pairs}
         hottest = card.guards.get("max_temperature", max(card.temperatures, default=None))
         return cls(closest, longest, None if hottest is None else float(hottest))

@@ -79,7 +79,8 @@ def one_step_errors(model: Forecaster, windows: Windows) -> dict[str, Tensor]:
     Returns:
         ``val_position_mae`` in Å and ``val_velocity_percent``, relative to the root mean square velocity.
     """
-    predicted = model.conserving_departures(windows.history, windows.times)
+    with torch.no_grad():
+        predicted = model.conserving_departures(windows.history, windows.times)
     positions, velocities = windows.departures()
     rms = windows.velocities[-1].square().mean().sqrt()
     return {

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
-from forcefree.data.trajectory import Trajectory
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.training.config import TrainingConfig
-from forcefree.training.windows import Windows, WindowSource
+from forcefree.training.windows import Windows
 
 
 def error_table(model: Forecaster, windows: Windows) -> list[dict[str, float]]:
@@ -45,11 +44,16 @@ def error_table(model: Forecaster, windows: Windows) -> list[dict[str, float]]:
     return rows
 
 
-def write_training_report(config: TrainingConfig, card: Card, held_out: list[Trajectory], model: Forecaster, *, seconds: float) -> None:
-    """Write ``training-report.json`` and ``training-report.html`` into the training folder."""
-    source = WindowSource(held_out, config.model.t_max, time_reversal=False, seed=config.seed)
-    table = error_table(model.eval(), source.draw(max(256, config.validation.windows), 3))
-    history = _history(config)
+def write_training_report(config: TrainingConfig, model: Forecaster, held_out: Windows, *, seconds: float) -> None:
+    """Write ``training-report.json`` and ``training-report.html`` into the training folder.
+
+    Args:
+        config: What was trained.
+        model: The result.
+        held_out: Windows that training never saw.
+        seconds: How long it took.
+    """
+    card, table, history = model.card, error_table(model.eval(), held_out), _history(config)
     report = {"card": card.model_dump(mode="json"), "errors": table, "history": history, "seconds": round(seconds, 1)}
     (config.folder / "training-report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     (config.folder / "training-report.html").write_text(_page(card, table, history, seconds), encoding="utf-8")

@@ -27,7 +27,7 @@ from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales
-from forcefree.training.module import ForecasterModule
+from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
@@ -61,20 +61,19 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     model = _model(config, trajectories, one_step)
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
-    module = ForecasterModule(model, config, Scales.measure(one_step), long.draw(config.validation.rollouts, 2))
+    rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
+    module = ForecasterModule(model, config, Scales.measure(one_step), rollouts)
     trainer = _trainer(config, progress)
     loaders = (
         training_loader(
             source, config.optimizer.batch, config.validation.every, lambda: trainer.global_step, trainer.global_rank, trainer.world_size
         ),
-        fixed_loader(held_out.draw(config.validation.windows, 1)),
+        fixed_loader(windows),
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
-        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
+    _fit(trainer, module, loaders, checkpoint)
+    _load_average(model, config)
+    metrics = {name: float(value) for name, value in one_step_errors(model, windows).items()}
+    metrics["val_rollout"] = float(rollout_error(model, rollouts))
     model.card = model.card.model_copy(
         update={
             "training": {
@@ -89,8 +88,26 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     )
     if trainer.is_global_zero:
         save_model(model, config.output)
-        write_training_report(config, model.card, late, model, seconds=time.monotonic() - started)
+        write_training_report(config, model, held_out.draw(max(256, config.validation.windows), 3), seconds=time.monotonic() - started)
     return config.output
+
+
+def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: str | None) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
+        try:
+            trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+        except SystemExit:
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+
+
+def _load_average(model: Forecaster, config: TrainingConfig) -> None:
+    """Take the averaged weights from the last checkpoint, which has them however the training got there."""
+    saved = torch.load(config.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    model.cpu().load_state_dict({name.removeprefix("model."): tensor for name, tensor in saved.items()})
+    model.eval()
 
 
 def data_hash(files: list[Path]) -> str:
@@ -108,6 +125,8 @@ def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
     stamp = config.folder / "config.json"
     wanted = config.model_dump_json(indent=1)
     if resume:
+        if config.output.exists():
+            raise ForcefreeError(f"{config.output} is finished already; remove it to write it again from its last checkpoint")
         if not last.is_file():
             raise ForcefreeError(f"there is no checkpoint {last} to resume from; train without --resume")
         if stamp.read_text(encoding="utf-8") != wanted:
@@ -121,7 +140,8 @@ def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
 
 
 def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
-    return WindowSource(trajectories, horizon, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
+    stride = round(config.model.t_max / trajectories[0].spacing) if config.model.options.get("head") == "fixed" else 1
+    return WindowSource(trajectories, horizon, stride=stride, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
 
 
 def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource) -> Forecaster:

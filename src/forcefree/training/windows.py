@@ -56,6 +56,7 @@ class WindowSource:
         trajectories: With velocities, equally spaced, all with the same spacing.
         horizon: Length of the future part of a window in fs, a multiple of the spacing.
         history_length: Frames that a forecast starts from, one spacing apart.
+        stride: Keep only every ``stride``-th frame of the future, for a model that has no forecast in between.
         time_reversal: Run half of the windows backwards.
         seed: Together with the number of the batch it decides what is drawn.
 
@@ -64,13 +65,20 @@ class WindowSource:
     """
 
     def __init__(
-        self, trajectories: Sequence[Trajectory], horizon: float, *, history_length: int = 1, time_reversal: bool = True, seed: int = 0
+        self,
+        trajectories: Sequence[Trajectory],
+        horizon: float,
+        *,
+        history_length: int = 1,
+        stride: int = 1,
+        time_reversal: bool = True,
+        seed: int = 0,
     ) -> None:
         if not trajectories:
             raise ForcefreeError("there is no trajectory to draw windows from; add data or hold out less of it")
         self.spacing = trajectories[0].spacing
         self.future = round(horizon / self.spacing)
-        self.history_length, self.time_reversal, self.seed = history_length, time_reversal, seed
+        self.history_length, self.stride, self.time_reversal, self.seed = history_length, stride, time_reversal, seed
         if self.future < 1 or abs(self.future * self.spacing - horizon) > 1e-3 * self.spacing:
             raise ForcefreeError(f"a horizon of {horizon:g} fs is not a multiple of the {self.spacing:g} fs between frames")
         span = self.future + history_length
@@ -126,9 +134,10 @@ class WindowSource:
         history = tuple(
             present.with_(positions=positions[k], velocities=velocities[k], time=present.time + k * self.spacing) for k in range(past)
         )
-        times = self.spacing * torch.arange(1, self.future + 1, dtype=torch.float64)
-        forces = None if self._forces is None else self._joined(self._forces, pieces)[past:]
-        return Windows(history, times[:, None].expand(-1, len(pieces)), positions[past:], velocities[past:], forces)
+        times = self.spacing * torch.arange(self.stride, self.future + 1, self.stride, dtype=torch.float64)
+        kept = slice(past + self.stride - 1, None, self.stride)
+        forces = None if self._forces is None else self._joined(self._forces, pieces)[kept]
+        return Windows(history, times[:, None].expand(-1, len(pieces)), positions[kept], velocities[kept], forces)
 
 
 def _fixed_part(trajectory: Trajectory) -> State:

@@ -1,0 +1,71 @@
+"""What comes with the package works, and does what its card says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.md.verlet import VelocityVerlet
+
+from forcefree.data.h5md import read_store
+from forcefree.models.files import bundled_models, bundled_references, load
+from forcefree.models.forecaster import Forecaster
+from forcefree.reference.calculators import build_calculator
+from forcefree.reference.config import CalculatorConfig
+from forcefree.simulation.simulate import simulate
+from forcefree.state import State
+
+
+@pytest.fixture(scope="module")
+def model() -> Forecaster:
+    return load("trajcast-ethanol")
+
+
+@pytest.fixture(scope="module")
+def start() -> Atoms:
+    run = next(read_store(bundled_references()["ethanol-nvt-300K"]))
+    assert run.velocities is not None
+    atoms = Atoms(run.numbers, positions=run.positions[1234])
+    atoms.set_velocities(run.velocities[1234] / units.fs)
+    return atoms
+
+
+def test_the_names_in_the_readme_are_there() -> None:
+    assert "trajcast-ethanol" in bundled_models()
+    assert "ethanol-nvt-300K" in bundled_references()
+
+
+def test_the_card_says_how_it_was_made(model: Forecaster) -> None:
+    assert model.card.level_of_theory == "gfn2-xtb"
+    assert model.card.training["command"].startswith("forcefree reference")
+    assert len(model.card.training["data_sha256"]) == 64
+    assert model.card.propagator["name"] == "reversible"
+
+
+def test_ten_femtoseconds_are_those_of_the_reference_method(model: Forecaster, start: Atoms) -> None:
+    """0.03 pm is measured on average over many held-out starts; ballistic flight is off by 9 pm."""
+    with torch.inference_mode():
+        ahead = model.propagate(State.from_atoms([start]), 10.0)
+    truth = start.copy()
+    truth.calc = build_calculator(CalculatorConfig())
+    VelocityVerlet(truth, 0.5 * units.fs).run(20)
+    error = np.abs(ahead.positions.numpy() - truth.positions).mean()
+    ballistic = np.abs(start.positions + 10.0 * units.fs * start.get_velocities() - truth.positions).mean()
+    assert error < 0.0015
+    assert error < 0.05 * ballistic
+
+
+def test_a_short_simulation_keeps_its_molecules(model: Forecaster, start: Atoms) -> None:
+    run = simulate(model, [start, start], ensemble="nve", rotation=False, duration="1 ps", save_every="20 fs")
+    assert not run.stopped
+    assert run.propagator["name"] == "reversible"
+    molecule = Atoms(start.numbers, calculator=build_calculator(CalculatorConfig()))
+    energies = []
+    for trajectory in run.trajectories():
+        assert trajectory.velocities is not None
+        for frame in (0, -1):
+            molecule.positions = trajectory.positions[frame]
+            molecule.set_velocities(trajectory.velocities[frame] / units.fs)
+            energies.append(molecule.get_total_energy())
+    assert abs(energies[1] - energies[0]) < 0.05
