@@ -9,6 +9,7 @@ from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
 from forcefree.data.h5md import read_store
+from forcefree.errors import ForcefreeError
 from forcefree.models.files import bundled_models, bundled_references, load
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.calculators import build_calculator
@@ -69,3 +70,8 @@ def test_a_short_simulation_keeps_its_molecules(model: Forecaster, start: Atoms)
             molecule.set_velocities(trajectory.velocities[frame] / units.fs)
             energies.append(molecule.get_total_energy())
     assert abs(energies[1] - energies[0]) < 0.05
+
+
+def test_a_temperature_beyond_its_data_is_refused(model: Forecaster, start: Atoms) -> None:
+    with pytest.raises(ForcefreeError, match="trained up to 700 K and cannot be trusted at 3000 K"):
+        simulate(model, start, temperature=3000.0, duration="1 ps")

@@ -16,6 +16,7 @@ from forcefree.state import State
 
 FORMAT_VERSION = 1
 _TOLERANCE = 1e-6
+_WARMER = 1.1  # a run at the hottest training temperature fluctuates this far
 
 
 class Card(Settings):
@@ -92,6 +93,21 @@ class Card(Settings):
             raise ForcefreeError(
                 f"atom {index} has mass {float(state.masses[index]):g} amu, but model {self.name} was trained with the standard "
                 f"mass {float(standard[index]):g} amu; isotopes need a model of their own"
+            )
+
+    def check_temperature(self, temperature: float | None) -> None:
+        """Refuse a simulation hotter than anything that training saw; colder ones stay inside what it saw.
+
+        Args:
+            temperature: K, or None where none is asked for.
+
+        Raises:
+            ForcefreeError: Naming the hottest temperature of the training data.
+        """
+        hottest = max(self.temperatures, default=None)
+        if temperature is not None and hottest is not None and temperature > _WARMER * hottest:
+            raise ForcefreeError(
+                f"model {self.name} was trained up to {hottest:g} K and cannot be trusted at {temperature:g} K; choose a lower temperature"
             )
 
     def check_times(self, times: Tensor) -> None:

@@ -70,6 +70,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions) ->
         ForcefreeError: If the model cannot serve the start or the options, or the start has impossible velocities.
     """
     model.card.check_system(start)
+    model.card.check_temperature(options.temperature)
     propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
     schedule = plan(options, propagator)
     for times in {schedule.frames_per_step: schedule.offsets}.values():
