@@ -159,12 +159,15 @@ def test_a_finished_training_is_written_again_with_the_same_averaged_weights(sto
     """As after a crash between the last checkpoint and the model file."""
     config = configuration(store, tmp_path / "m.safetensors")
     expected = load_file(train(config, progress=False))
+    errors = load(config.output).card.training["validation"]
     with pytest.raises(ForcefreeError, match="finished already"):
         train(config, resume=True, progress=False)
     config.output.unlink()
     found = load_file(train(config, resume=True, progress=False))
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
-    assert load(config.output).card.training["validation"]["val_rollout"] > 0.0
+    validation = load(config.output).card.training["validation"]
+    assert validation == errors
+    assert validation["val_one_step"] > 0.0
 
 
 def test_the_fixed_head_is_trained_on_its_interval_alone(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:

@@ -26,7 +26,7 @@ from forcefree.models.registry import build_model
 from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loader import fixed_loader, training_loader
-from forcefree.training.loss import Scales
+from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
@@ -62,7 +62,8 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
-    module = ForecasterModule(model, config, Scales.measure(one_step), rollouts)
+    scales = Scales.measure(one_step)
+    module = ForecasterModule(model, config, scales, rollouts)
     trainer = _trainer(config, progress)
     loaders = (
         training_loader(
@@ -73,6 +74,8 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     _fit(trainer, module, loaders, checkpoint)
     _load_average(model, config)
     metrics = {name: float(value) for name, value in one_step_errors(model, windows).items()}
+    with torch.inference_mode():
+        metrics["val_one_step"] = float(unrolled_loss(model, windows, scales).sqrt())
     metrics["val_rollout"] = float(rollout_error(model, rollouts))
     model.card = model.card.model_copy(
         update={
