@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 from ase import units
@@ -60,22 +61,22 @@ def main() -> None:
     base = [reference_speed(400) for _ in range(arguments.repeats)]
     reference = statistics.median(base)
     table.add("GFN2-xTB velocity Verlet 0.5 fs, one replica", reference * 86400e-6, "ns/day", seeds=arguments.repeats)
-    for name, interval, corrections in PROPAGATORS:
-        for replicas, target in TARGETS.items():
-            options = SimulationOptions(
-                ensemble="nvt", temperature=300.0, duration=1e6, propagator=name, interval=interval, corrections=corrections, seed=1
-            )
-            engine, _ = build_engine(model, State.from_atoms(reference_starts(replicas)), options)
-
-            _advance(engine, 5)
-            steps = max(8, 200 // replicas)
-            work = partial(_advance, engine, steps)
-            found = [replicas * steps * interval / processor_seconds(work) for _ in range(arguments.repeats)]
-            label = f"{name} {interval:g} fs" + (f", {corrections} correction" if corrections else "") + f", {replicas} replica(s)"
-            ratio = statistics.median(found) / reference
-            chosen = (recommended.get("name"), recommended.get("interval"), recommended.get("corrections")) == (name, interval, corrections)
-            table.add(f"{label}: speed", statistics.median(found) * 86400e-6, "ns/day", seeds=arguments.repeats)
-            table.add(f"{label}: over GFN2-xTB", ratio, "x", at_least=target if chosen else None, seeds=arguments.repeats)
+    for (name, interval, corrections), replicas, compiled in product(PROPAGATORS, TARGETS, (True, False)):
+        options = SimulationOptions(
+            ensemble="nvt", temperature=300.0, duration=1e6, propagator=name, interval=interval, corrections=corrections, seed=1,
+            compile=compiled,
+        )  # fmt: skip
+        engine, _ = build_engine(model, State.from_atoms(reference_starts(replicas)), options)
+        _advance(engine, 5)
+        steps = max(8, 200 // replicas)
+        work = partial(_advance, engine, steps)
+        found = [replicas * steps * interval / processor_seconds(work) for _ in range(arguments.repeats)]
+        label = f"{name} {interval:g} fs" + (f", {corrections} correction" if corrections else "")
+        label += f", {replicas} replica(s), {'compiled' if compiled else 'eager'}"
+        chosen = (recommended.get("name"), recommended.get("interval"), recommended.get("corrections")) == (name, interval, corrections)
+        target = TARGETS[replicas] if chosen and compiled else None
+        table.add(f"{label}: speed", statistics.median(found) * 86400e-6, "ns/day", seeds=arguments.repeats)
+        table.add(f"{label}: over GFN2-xTB", statistics.median(found) / reference, "x", at_least=target, seeds=arguments.repeats)
     table.save()
 
 

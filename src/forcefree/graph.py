@@ -76,11 +76,16 @@ class Neighbours:
         self._all = False
 
     def __call__(self, state: State) -> Pairs:
-        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences."""
+        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences.
+
+        While a graph is compiled the pairs are constants: those found last.
+        """
+        if self._pairs is not None and torch.compiler.is_compiling():
+            return self._pairs
         if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
             self._pairs = find_pairs(state, self.cutoff + self.skin)
             self._origin = state
-            self._all = _keeps_all_pairs(state)
+            self._all = keeps_all_pairs(state)
         return self._pairs
 
     def _still_valid(self, state: State, origin: State) -> bool:
@@ -90,7 +95,7 @@ class Neighbours:
             return True
         if state.n_atoms != origin.n_atoms or not torch.equal(state.system, origin.system) or not torch.equal(state.pbc, origin.pbc):
             return False
-        if _keeps_all_pairs(state):
+        if keeps_all_pairs(state):
             return True
         if not torch.equal(state.cell, origin.cell):
             return False
@@ -105,7 +110,7 @@ def find_pairs(state: State, cutoff: float) -> Pairs:
         state: One or more systems.
         cutoff: Å.
     """
-    if _keeps_all_pairs(state):
+    if keeps_all_pairs(state):
         return _all_pairs(state)
     found = []
     offset = 0
@@ -119,7 +124,8 @@ def find_pairs(state: State, cutoff: float) -> Pairs:
     return Pairs(receiver[order].to(state.system.device), sender[order].to(state.system.device), shifts, degree=0)
 
 
-def _keeps_all_pairs(state: State) -> bool:
+def keeps_all_pairs(state: State) -> bool:
+    """Whether a batch is so small and isolated that every pair of atoms is kept for good."""
     return bool(state.isolated.all()) and int(state.sizes.max()) <= LARGEST_ALL_PAIRS
 
 

@@ -74,7 +74,7 @@ def test_refinement_is_equivariant_and_listens_to_every_node() -> None:
     def run(turn: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
         lengths = path.norm(dim=-1, keepdim=True)
         known = edges(separations @ turn.T, velocities @ turn.T, receiver, sender, 4)
-        return layer(scalars, torch.einsum("ab,nbc->nac", turn, vectors), known, lengths, pair, path @ turn.T, lengths)
+        return layer(scalars, torch.einsum("ab,nbc->nac", turn, vectors), known, layer.filters(lengths, pair), path @ turn.T, lengths)
 
     identity = torch.eye(3, dtype=torch.float64)
     plain_s, plain_v = run(identity, provisional)

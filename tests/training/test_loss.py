@@ -14,7 +14,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
-from forcefree.training.loss import Scales, energy_error, unrolled_loss
+from forcefree.training.loss import Scales, energy_error, reversal_loss, unrolled_loss
 from forcefree.training.module import one_step_errors
 from forcefree.training.report import error_table
 from forcefree.training.windows import Windows, WindowSource
@@ -113,3 +113,53 @@ def test_the_energy_term_counts_errors_along_the_trajectory_only(trajectories: l
     costs = [float(unrolled_loss(model, windows, scales, 1, weight)) for model in (along, across) for weight in (0.0, 1.0)]
     assert costs[1] > 1.5 * costs[0]
     assert costs[3] == pytest.approx(costs[2], rel=1e-6)
+
+
+def backwards(windows: Windows) -> Windows:
+    """The same windows from their last frame to their first, velocities turned round."""
+    first = windows.history[-1]
+    end = first.with_(positions=windows.positions[-1], velocities=-windows.velocities[-1])
+    positions = torch.cat([windows.positions[:-1].flip(0), first.positions[None]])
+    velocities = -torch.cat([windows.velocities[:-1].flip(0), first.velocities[None]])
+    return Windows((end,), windows.times, positions, velocities)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.0])
+def test_the_truth_and_free_flight_retrace_their_path(trajectories: list[Trajectory], windows: Windows, factor: float) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    forth, back = windows.departures(), backwards(windows).departures()
+    model = Told([back], factor)
+    predicted = Departures(factor * forth[0], factor * forth[1])
+    assert float(reversal_loss(model, windows.history[-1], predicted, windows.times, scales)) < 1e-10
+
+
+def test_what_is_lost_forth_and_back_counts_twice(trajectories: list[Trajectory], windows: Windows) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    state, times = windows.history[-1], windows.times
+    drag = 1e-4
+    elapsed = times[:, state.system, None]
+
+    class Drag(Forecaster):
+        def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+            speed = history[-1].velocities
+            return Departures(-0.5 * drag * elapsed**2 * speed, -drag * elapsed * speed)
+
+    model = Drag(Card(name="drag", model="drag", species=[1, 8], t_max=5.0, cutoff=4.0))
+    still = state.with_(velocities=state.velocities - state.mean_by_mass(state.velocities)[state.system])
+    predicted = model.conserving_departures((still,), times)
+    end = float(times[-1, 0])
+    lost = (2.0 * drag * end * still.velocities).square()
+    weights = (state.masses / scales.mean_mass)[:, None]
+    at_the_end = 0.5 * float((weights * lost).mean() / scales.velocities[-1].square()) / len(times)
+    assert float(reversal_loss(model, still, predicted, times, scales)) > at_the_end > 0.0
+
+
+def test_the_reversal_error_adds_to_the_loss_with_its_weight(trajectories: list[Trajectory], windows: Windows) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    answers = [windows.departures(), backwards(windows).departures()]
+    half = [(0.5 * answers[0][0], 0.5 * answers[0][1]), answers[1]]
+    plain = float(unrolled_loss(Told(half), windows, scales))
+    extra = [float(unrolled_loss(Told(half), windows, scales, reversal_weight=weight)) - plain for weight in (1.0, 3.0)]
+    assert extra[0] > 0.01
+    assert extra[1] == pytest.approx(3.0 * extra[0], rel=1e-5)
+    assert float(unrolled_loss(Told(answers), windows, scales, reversal_weight=5.0)) < 1e-10

@@ -34,6 +34,10 @@ def simulate(
     rotation: Annotated[bool | None, typer.Option(help="Let isolated molecules rotate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     guards: Annotated[bool, typer.Option(help="Stop replicas that leave what training saw.")] = True,
+    compile: Annotated[  # noqa: A002 (the option's name)
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Compile forecasts; for long runs by default where there is a C++ compiler."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint; with a longer --duration, extend the run.")] = False,
 ) -> None:
@@ -65,6 +69,7 @@ def simulate(
         "propagator": propagator,
         "corrections": corrections,
         "guards": guards,
+        "compile": compile,
         "seed": seed,
         "device": device,
     }

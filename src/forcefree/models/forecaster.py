@@ -75,6 +75,9 @@ class Forecaster(nn.Module, ABC):
             A plain pair is welcome too.
         """
 
+    def tabulate(self) -> None:
+        """Get ready for many forecasts with the same weights; a model that has no faster form of itself does nothing."""
+
     def conserving_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures that leave centre of mass and momentum alone; what training compares with the truth.
 
@@ -111,12 +114,26 @@ class Forecaster(nn.Module, ABC):
         asked = times.to(last.positions)
         if asked.ndim == 1:
             asked = asked[:, None].expand(-1, last.n_systems)
-        raw = self._relative_departures(history, asked)
-        elapsed = asked[:, last.system, None]
+        positions, velocities = self.flow(history, asked)
+        return Frames(times=asked, positions=positions, velocities=velocities)
+
+    def flow(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forecast` does after its checks: tensors in, tensors out, no decision that depends on their values.
+
+        Args:
+            history: As of :meth:`forecast`.
+            times: fs, shape (n_times, n_systems).
+
+        Returns:
+            Positions in Å and velocities in Å/fs, float64, each of shape (n_times, n_atoms, 3).
+        """
+        last = history[-1]
+        raw = self._relative_departures(history, times)
+        elapsed = times[:, last.system, None]
         weights = None if raw.participation is None else raw.participation.to(last.positions)
         moved = last.positions + last.velocities * elapsed + _without_momentum(raw.positions.to(last.positions), last, weights)
         faster = last.velocities + _without_momentum(raw.velocities.to(last.velocities), last, weights)
-        return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
+        return moved, restore_angular_momentum(last, moved, faster, weights=weights)
 
     def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """What the subclass says of the history seen from its centre of mass."""

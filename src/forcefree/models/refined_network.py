@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
+from forcefree.nn.filter_table import FilterTable
 from forcefree.nn.refinement import TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
@@ -54,6 +58,37 @@ class RefinedNetwork(nn.Module):
         basis, _ = segment_basis(times, outputs, t_max)
         self.register_buffer("node_times", times.to(torch.get_default_dtype()), persistent=False)
         self.register_buffer("node_basis", basis.to(torch.get_default_dtype()), persistent=False)
+        self.tables: nn.ModuleList | None = None
+
+    def tabulate(self) -> None:
+        """Read the radial filters of the refinements from tables from now on, until training changes them."""
+        with torch.no_grad():
+            exact = copy.deepcopy(self).double()
+            self.tables = nn.ModuleList(
+                FilterTable(partial(exact._curve, index), self._n_species**2, self._cutoff) for index in range(len(self.refinements))
+            ).to(self.node_basis.device, self.node_basis.dtype)
+
+    def _curve(self, refinement: int, kind: int, lengths: Tensor) -> Tensor:
+        """The filter of a refinement for one kind of pair, as a function of distances."""
+        return self._refinement(refinement).filters(self.radial(lengths), self.pair.weight[kind])
+
+    def _filters(self, refinement: int, kind: Tensor, pair: Tensor, lengths: Tensor) -> Tensor:
+        """Filters of a refinement at provisional distances, shape (n_nodes, n_pairs, hidden)."""
+        if self.tables is not None:
+            read: Tensor = self.tables[refinement](kind, lengths)
+            return read
+        return self._refinement(refinement).filters(self.radial(lengths), pair)
+
+    def _refinement(self, index: int) -> TrajectoryRefinement:
+        chosen = self.refinements[index]
+        assert isinstance(chosen, TrajectoryRefinement)
+        return chosen
+
+    def train(self, mode: bool = True) -> RefinedNetwork:
+        """Tables end where training begins."""
+        if mode:
+            self.tables = None
+        return super().train(mode)
 
     def forward(
         self, separations: Tensor, velocities: Tensor, species: Tensor, receiver: Tensor, sender: Tensor, scale: Tensor, degree: int
@@ -74,7 +109,8 @@ class RefinedNetwork(nn.Module):
         """
         relative = (velocities[sender] - velocities[receiver]) * self._t_max
         distances, directions, motion = relative_motion(separations, relative)
-        pair = self.pair(species[receiver] * self._n_species + species[sender])
+        kind = species[receiver] * self._n_species + species[sender]
+        pair = self.pair(kind)
         edges = EdgeFeatures(
             receiver=receiver,
             sender=sender,
@@ -89,10 +125,11 @@ class RefinedNetwork(nn.Module):
         for message in self.messages:
             scalars, vectors = message(scalars, vectors, edges)
         coefficients: Tensor = self.readouts[0](vectors) * scale[:, None]
-        for refinement, readout in zip(self.refinements, list(self.readouts)[1:], strict=True):
+        for index, (refinement, readout) in enumerate(zip(self.refinements, list(self.readouts)[1:], strict=True)):
             provisional = self._look_ahead(edges, separations, velocities, coefficients)
             lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
-            scalars, vectors = refinement(scalars, vectors, edges, self.radial(lengths), pair, provisional, lengths[..., None])
+            filters = self._filters(index, kind, pair, lengths)
+            scalars, vectors = refinement(scalars, vectors, edges, filters, provisional, lengths[..., None])
             coefficients = coefficients + readout(vectors) * scale[:, None]
         return coefficients
 

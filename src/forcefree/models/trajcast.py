@@ -56,6 +56,11 @@ class TrajCast(Forecaster):
         else:
             self.scales.copy_(torch.stack([positions, velocities], dim=1))
 
+    def tabulate(self) -> None:
+        """Read radial filters from tables, where the network has some that depend on distances alone."""
+        if isinstance(self.network, RefinedNetwork):
+            self.network.tabulate()
+
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures from free flight; see :meth:`Forecaster.departures`."""
         state = history[-1]
@@ -84,6 +89,8 @@ class TrajCast(Forecaster):
 
     def _shared_basis(self, times: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """The basis at times that all systems share, kept until other times are asked for."""
+        if torch.compiler.is_compiling():
+            return segment_basis(times, count, self.card.t_max)
         key = (tuple(times.tolist()), times.device, torch.is_inference_mode_enabled())
         if self._basis is None or self._basis[0] != key:
             self._basis = (key, segment_basis(times, count, self.card.t_max))

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from forcefree.nn.inertia import inverse_inertia
 from forcefree.state import State
 
 
@@ -48,7 +49,7 @@ def restore_angular_momentum(
     Returns:
         Velocities in Å/fs, shape (n_frames, n_atoms, 3).
     """
-    if not bool(state.isolated.any()):
+    if not torch.compiler.is_compiling() and not bool(state.isolated.any()):
         return velocities
     if target is None:
         target = angular_momentum(state, state.positions[None], state.velocities[None])[0]
@@ -58,7 +59,7 @@ def restore_angular_momentum(
     if weights is not None:
         turning = state.with_(masses=(state.masses * weights).clamp_min(1e-12))
         arms = _centred(turning, arms)
-    rotation = _solve(_inertia(turning, arms), missing) * state.isolated[:, None]
+    rotation = (inverse_inertia(_inertia(turning, arms)) @ missing[..., None])[..., 0] * state.isolated[:, None]
     added: Tensor = torch.linalg.cross(rotation[:, state.system], arms)
     return velocities + (added if weights is None else weights[:, None] * added)
 
@@ -72,23 +73,6 @@ def _inertia(state: State, arms: Tensor) -> Tensor:
     outer = _sum(state, (state.masses[:, None] * arms)[..., :, None] * arms[..., None, :])
     trace = outer.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     return trace * torch.eye(3, dtype=arms.dtype, device=arms.device) - outer
-
-
-def _solve(inertia: Tensor, momentum: Tensor) -> Tensor:
-    """Least-norm solution of I w = L, each system for itself: direct where I is regular, by pseudo-inverse where it is not.
-
-    A system that is not finite gives NaN and harms no other.
-    """
-    scale = inertia.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(1e-12)[..., None, None]
-    determinant = torch.linalg.det(inertia / scale)
-    finite, singular = determinant.isfinite(), determinant <= 1e-7
-    identity = torch.eye(3, dtype=inertia.dtype, device=inertia.device)
-    safe = torch.where((finite & ~singular)[..., None, None], inertia, identity)
-    solution: Tensor = torch.where(finite[..., None], torch.linalg.solve(safe, momentum), torch.nan)
-    if not bool(singular.any()):
-        return solution
-    inverse = torch.linalg.pinv(torch.where(singular[..., None, None], inertia, identity), rtol=1e-7, hermitian=True)
-    return torch.where(singular[..., None], (inverse @ momentum[..., None])[..., 0], solution)
 
 
 def _centred(state: State, vectors: Tensor) -> Tensor:

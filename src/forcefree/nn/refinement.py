@@ -39,8 +39,20 @@ class TrajectoryRefinement(nn.Module):
         self.update = GatedUpdate(channels)
         self._cutoff, self._norm = cutoff, neighbours**-0.5
 
+    def filters(self, radial: Tensor, pair: Tensor) -> Tensor:
+        """The radial filter.
+
+        Args:
+            radial: Radial basis, shape (..., n_pairs, n_radial).
+            pair: Features of the pair of elements, shape (n_pairs, n_pair) or (n_pair,).
+
+        Returns:
+            Shape (..., n_pairs, hidden).
+        """
+        return self.filter(torch.nn.functional.silu(self.radial_filter(radial) + self.pair_filter(pair)))  # type: ignore[no-any-return]
+
     def forward(
-        self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, radial: Tensor, pair: Tensor, separations: Tensor, distances: Tensor
+        self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, filters: Tensor, separations: Tensor, distances: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Refine once.
 
@@ -48,8 +60,7 @@ class TrajectoryRefinement(nn.Module):
             scalars: Shape (n_atoms, channels).
             vectors: Shape (n_atoms, 3, channels).
             edges: The pairs.
-            radial: Radial basis at each time, shape (n_nodes, n_pairs, n_radial).
-            pair: Features of the pair of elements, shape (n_pairs, n_pair).
+            filters: What :meth:`filters` says at each time, shape (n_nodes, n_pairs, hidden).
             separations: Provisional vectors from receiver to sender, Å, shape (n_nodes, n_pairs, 3).
             distances: Their lengths, shape (n_nodes, n_pairs, 1).
 
@@ -59,7 +70,7 @@ class TrajectoryRefinement(nn.Module):
         context = self.context(
             torch.nn.functional.silu(self.receiver_context(scalars)[edges.receiver] + self.sender_context(scalars)[edges.sender])
         )
-        weights = self.filter(torch.nn.functional.silu(self.radial_filter(radial) + self.pair_filter(pair))) * context
+        weights = filters * context
         fade = edges.envelope * envelope(distances, self._cutoff) * self._norm
         factors = torch.cat([fade, fade * (separations / distances)], dim=-1)
         sums = sum_products(factors, weights, edges.receiver, len(scalars), edges.degree)

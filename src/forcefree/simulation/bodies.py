@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from forcefree.nn.inertia import inverse_inertia
 from forcefree.state import State
 from forcefree.temperature import Conserved
 from forcefree.units import KINETIC_UNIT
@@ -77,19 +78,7 @@ class Bodies:
         self._weighted_arms = self._masses * self._arms
         outer = self._sum((self._weighted_arms[:, :, None] * self._arms[:, None, :]).view(-1, 9)).view(-1, 3, 3)
         trace = outer.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-        self._inverse = self._inverted(trace * self._unit - outer, trace) * self._isolated
-
-    def _inverted(self, inertia: Tensor, trace: Tensor) -> Tensor:
-        """Inverse of each inertia tensor, without the axis of a linear molecule; no system depends on another."""
-        inverse: Tensor
-        inverse, info = torch.linalg.inv_ex(inertia)
-        singular = (torch.linalg.det(inertia / trace.clamp_min(1e-12)) <= 1e-7) | (info != 0)
-        if not bool(singular.any()):
-            return inverse
-        chosen = singular[:, None, None]
-        few = torch.linalg.pinv(torch.where(chosen, inertia.nan_to_num(0.0, 0.0, 0.0), self._unit), rtol=1e-7, hermitian=True)
-        whole: Tensor = torch.where(chosen, few, inverse)
-        return whole
+        self._inverse = inverse_inertia(trace * self._unit - outer) * self._isolated
 
     def _sum(self, values: Tensor) -> Tensor:
         total = torch.zeros(self.n_systems, values.shape[1], dtype=values.dtype, device=values.device)

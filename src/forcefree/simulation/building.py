@@ -10,10 +10,12 @@ import torch
 from ase import Atoms
 
 from forcefree.errors import ForcefreeError
+from forcefree.graph import LARGEST_ALL_PAIRS
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import make_propagator
+from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
@@ -77,8 +79,12 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions) ->
         _check_offsets(model, propagator, times)
     device = _device(options.device)
     model.to(device)
+    model.tabulate()
     state = start.repeat(options.replicas).to(device)
     state = state.with_(time=torch.full_like(state.time, -schedule.equilibration * schedule.interval))
+    if options.compile:
+        served = _compiled(model, state, propagator.most_times(schedule.frames_per_step))
+        propagator = make_propagator(served, options.propagator, options.interval, options.corrections)
     names = tuple(range(options.first_replica, options.first_replica + state.n_systems))
     streams = Streams(options.seed, names)
     state = _with_velocities(state, options, streams)
@@ -86,6 +92,40 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions) ->
     bodies = Bodies(state, options.conserved)
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
     return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, names=names), schedule
+
+
+def choose_compilation(model: Forecaster, start: State, options: SimulationOptions) -> SimulationOptions:
+    """Decide whether to compile where the options leave it open: where it can be done and the run is long enough."""
+    if options.compile is not None:
+        return options
+    propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
+    passes = propagator.passes * plan(options, propagator).total
+    batch = start.repeat(options.replicas)
+    worth = options.device == "cpu" and can_compile(model, start) and worth_compiling(batch, passes)
+    return options.model_copy(update={"compile": worth})
+
+
+def _compiled(model: Forecaster, state: State, most_times: int) -> CompiledForecaster:
+    """The model compiled for this batch, warmed up.
+
+    Raises:
+        ForcefreeError: If it cannot be compiled, or the compiler fails.
+    """
+    if not can_compile(model, state):
+        raise ForcefreeError(
+            f"model {model.card.name} cannot be compiled for this system here: that needs a C++ compiler (g++), a model of one frame and "
+            f"isolated molecules of at most {LARGEST_ALL_PAIRS} atoms; simulate without compilation"
+        )
+    served = CompiledForecaster(model, state, most_times)
+    served.eval()
+    try:
+        served.warm_up()
+    except ForcefreeError:
+        raise
+    except Exception as error:  # whatever a compiler may say
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ForcefreeError(f"model {model.card.name} could not be compiled ({reason}); simulate without compilation") from error
+    return served
 
 
 def _check_offsets(model: Forecaster, propagator: Propagator, offsets: torch.Tensor) -> None:

@@ -27,6 +27,8 @@ from forcefree.state import State
 FORMAT = 1
 _TENSORS = ("positions", "velocities", "time", "running", "rotation")
 _FREE = ("duration",)
+_LATER = {"compile": False}
+"""Options that older checkpoints do not have, with what was done then."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Identity:
         if other.start != self.start:
             raise ForcefreeError(f"checkpoint {path} was made from another start structure; give that one or choose another output")
         for key, value in self.options.items():
-            if key not in _FREE and other.options.get(key) != value:
+            if key not in _FREE and other.options.get(key, _LATER.get(key)) != value:
                 raise ForcefreeError(
                     f"checkpoint {path} was made with {key} {other.options.get(key)}, not {value}; only the duration may change when a run goes on"
                 )
@@ -128,6 +130,16 @@ class Checkpoint:
 def checkpoint_path(output: Path) -> Path:
     """Where the checkpoint of a simulation lies: beside its output."""
     return output.with_name(output.name + ".checkpoint")
+
+
+def options_of_checkpoint(output: Path) -> dict[str, Any] | None:
+    """Options of the run whose checkpoint lies beside ``output``, None where there is none.
+
+    Raises:
+        ForcefreeError: If it is damaged or of a later format.
+    """
+    path = checkpoint_path(output)
+    return read_checkpoint(path).identity.options if path.exists() else None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -32,6 +32,9 @@ class Propagator(Protocol):
     def describe(self) -> dict[str, object]:
         """Plain JSON values from which the propagator can be made again."""
 
+    def most_times(self, frames: int) -> int:
+        """The largest number of times that one pass is asked for where a step leaves ``frames`` equally spaced frames."""
+
     def step(self, state: State) -> State:
         """The state one interval later."""
 
@@ -76,6 +79,10 @@ class Direct:
     def describe(self) -> dict[str, object]:
         """Name and interval (fs)."""
         return {"name": self.name, "interval": self.interval}
+
+    def most_times(self, frames: int) -> int:
+        """All of them."""
+        return frames
 
     def step(self, state: State) -> State:
         """The forecast one interval later."""

@@ -46,6 +46,10 @@ class Reversible:
         """Name, interval of a whole step (fs) and number of corrections."""
         return {"name": self.name, "interval": self.interval, "corrections": self.corrections}
 
+    def most_times(self, frames: int) -> int:
+        """Those of one half."""
+        return (frames + 1) // 2
+
     def step(self, state: State) -> State:
         """The state one interval later."""
         return self.trace(state, torch.tensor([self.interval], dtype=torch.float64)).state(0, state)

@@ -13,8 +13,8 @@ from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
-from forcefree.simulation.building import Start, build_engine, read_start
-from forcefree.simulation.checkpoint import Identity
+from forcefree.simulation.building import Start, build_engine, choose_compilation, read_start
+from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
 from forcefree.simulation.recording import MemoryReporter
@@ -97,6 +97,9 @@ def simulate(
     state = read_start(start)
     forecaster.eval()
     path = None if output is None else Path(output)
+    begun = None if path is None or not resume else options_of_checkpoint(path)
+    chosen = chosen if begun is None or chosen.compile is not None else chosen.model_copy(update={"compile": begun.get("compile", False)})
+    chosen = choose_compilation(forecaster, state, chosen)
     identity = Identity.of(forecaster, state, chosen)
     engine, schedule = build_engine(forecaster, state, chosen)
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))

@@ -101,6 +101,10 @@ class TrainingConfig(Settings):
     energy_weight: float = Field(default=0.0, ge=0.0)
     """Weight of the error of the total energy in the loss; above zero it needs forces in the data."""
 
+    reversal_weight: float = Field(default=0.0, ge=0.0)
+    """Weight of the error of going back to the start with all velocities turned round, in the loss. It makes a map that loses
+    no energy on average, at twice the time per step."""
+
     initial: Path | None = None
     """Model file from which to start instead of random weights."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from forcefree.models.forecaster import Forecaster
+from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
 from forcefree.training.windows import Windows, WindowSource
 from forcefree.units import KINETIC_UNIT
@@ -44,7 +44,9 @@ class Scales:
         )
 
 
-def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1, energy_weight: float = 0.0) -> Tensor:
+def unrolled_loss(
+    model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1, energy_weight: float = 0.0, reversal_weight: float = 0.0
+) -> Tensor:
     """Mean squared mass-weighted error of positions and velocities over all times of ``unroll`` forecasts in a row.
 
     Mass weighting counts an error by the energy it makes; dividing by the root mean square departure at each time gives
@@ -56,13 +58,13 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
         scales: Of one forecast.
         unroll: Forecasts one after another.
         energy_weight: Weight of the squared error of the total energy, to first order in the errors; needs forces.
+        reversal_weight: Weight of the squared error of going back to where the forecast started; for models of one frame.
 
     Returns:
         A dimensionless number; one means no better than free flight.
     """
     state = windows.history[-1]
     history = windows.history
-    weights = (state.masses / scales.mean_mass)[:, None].float()
     per_segment = len(windows.times) // unroll
     total = torch.zeros((), device=state.positions.device)
     for segment in range(unroll):
@@ -74,8 +76,9 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
             predicted.positions
         ) - predicted.positions
         velocity_error = (windows.velocities[rows] - state.velocities).to(predicted.velocities) - predicted.velocities
-        for error, scale in ((position_error, scales.positions), (velocity_error, scales.velocities)):
-            total = total + 0.5 * (weights * (error / scale.to(error)[:, None, None]).square()).mean()
+        total = total + _mean_square(state, position_error, velocity_error, scales)
+        if reversal_weight:
+            total = total + reversal_weight * reversal_loss(model, state, predicted, times, scales)
         if energy_weight and windows.forces is not None:
             energy = energy_error(state, windows.velocities[rows], windows.forces[rows], position_error, velocity_error)
             total = total + energy_weight * (energy / scales.energy).square().mean()
@@ -83,6 +86,45 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
             state = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
             history = (state,)
     return total / unroll
+
+
+def reversal_loss(model: Forecaster, state: State, predicted: Departures, times: Tensor, scales: Scales) -> Tensor:
+    """How far a forecast is from being undone by a second one with all velocities turned round.
+
+    Exact dynamics retraces its whole path, so the second forecast should pass through the frames of the first in reverse
+    order. A map that shrinks what it cannot predict does not: what it loses forth it loses back as well. No true
+    trajectory enters, only the symmetry of mechanics.
+
+    Args:
+        model: A forecaster of one frame.
+        state: Where the forecast started.
+        predicted: Its departures from free flight.
+        times: fs, equally spaced from the first on, shape (n_times, n_systems).
+        scales: Of one forecast.
+
+    Returns:
+        A dimensionless number, in the units of :func:`unrolled_loss`.
+    """
+    elapsed = times[:, state.system, None]
+    end = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
+    turned = end.with_(velocities=-end.velocities)
+    back = model.conserving_departures((turned,), times)
+    path = state.positions + state.velocities * elapsed + predicted.positions.to(state.positions)
+    speeds = state.velocities + predicted.velocities.to(state.velocities)
+    path = torch.cat([path[:-1].flip(0), state.positions[None]])
+    speeds = torch.cat([speeds[:-1].flip(0), state.velocities[None]])
+    position_error = (path - turned.positions - turned.velocities * elapsed).to(back.positions) - back.positions
+    velocity_error = (-speeds - turned.velocities).to(back.velocities) - back.velocities
+    return _mean_square(state, position_error, velocity_error, scales)
+
+
+def _mean_square(state: State, position_error: Tensor, velocity_error: Tensor, scales: Scales) -> Tensor:
+    """Mass-weighted mean square of errors of shape (n_times, n_atoms, 3), each time in its own unit."""
+    weights = (state.masses / scales.mean_mass)[:, None].to(position_error)
+    total = torch.zeros((), device=position_error.device)
+    for error, scale in ((position_error, scales.positions), (velocity_error, scales.velocities)):
+        total = total + 0.5 * (weights * (error / scale.to(error)[:, None, None]).square()).mean()
+    return total
 
 
 def energy_error(state: State, velocities: Tensor, forces: Tensor, position_error: Tensor, velocity_error: Tensor) -> Tensor:

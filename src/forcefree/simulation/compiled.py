@@ -1,0 +1,89 @@
+"""A forecaster whose forecasts of one batch run as a single compiled function."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from forcefree.graph import keeps_all_pairs
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.state import State
+
+_SECONDS_PER_PASS, _SECONDS_PER_ATOM = 2e-3, 4e-5
+_WORTH_WHILE = 150.0
+_TICKETS = itertools.count()
+
+
+class CompiledForecaster(Forecaster):
+    """The same forecasts as those of a model, to rounding, from one call of compiled code instead of several hundred operations.
+
+    It serves isolated molecules that keep all their pairs and models of one frame. The first forecast compiles, which
+    takes about half a minute; other batches than the one it was made for go to the model itself.
+
+    Args:
+        model: Whose forecasts to compile; its weights must not change any more.
+        state: The batch; positions and velocities may change, atoms and systems may not.
+        most_times: The largest number of times that will be asked for at once.
+    """
+
+    def __init__(self, model: Forecaster, state: State, most_times: int) -> None:
+        super().__init__(model.card)
+        self.model = model
+        self._batch, self._most_times = state, most_times
+        self._ticket = next(_TICKETS)
+        options: dict[str, Any] = {"cpp_wrapper": True} if state.positions.device.type == "cpu" else {}
+        if hasattr(torch.compiler, "skip_all_guards_unsafe"):
+            options["guard_filter_fn"] = _only_the_ticket
+        self._compiled = torch.compile(self._advance, fullgraph=True, dynamic=False, options=options)
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        """Those of the model."""
+        return self.model.departures(history, times)
+
+    def flow(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`Forecaster.flow`; fewer times than were announced are padded by the last."""
+        state = history[-1]
+        missing = self._most_times - len(times)
+        if state.system is not self._batch.system or missing < 0:
+            return self.model.flow(history, times)
+        padded = torch.cat([times, times[-1:].expand(missing, -1)]) if missing else times.contiguous()
+        positions, velocities = self._compiled(state.positions, state.velocities, padded, self._ticket)
+        return (positions[: len(times)], velocities[: len(times)]) if missing else (positions, velocities)
+
+    def warm_up(self) -> None:
+        """Compile now.
+
+        Raises:
+            Exception: Whatever the compiler says where there is none or it fails.
+        """
+        times = torch.full((self._most_times,), min(self.card.fixed_times or [self.card.t_max]), dtype=torch.float64)
+        with torch.inference_mode():
+            self.model.forecast((self._batch,), times.to(self._batch.positions.device))
+            self.forecast((self._batch,), times.to(self._batch.positions.device))
+
+    def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor, ticket: int) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return self.model.flow((self._batch.with_(positions=positions, velocities=velocities),), times)
+
+
+def _only_the_ticket(guards: Sequence[Any]) -> list[bool]:
+    """Of all that a compiled function checks at every call, keep whose it is: the rest cannot change, and costs as much as it saves."""
+    return [guard.name == "L['ticket']" for guard in guards]
+
+
+def can_compile(model: Forecaster, state: State) -> bool:
+    """Whether this batch of this model can run compiled on this machine."""
+    compiler = os.environ.get("CXX") or next((name for name in ("g++", "clang++") if shutil.which(name)), None)
+    on_cpu = state.positions.device.type == "cpu"
+    return sys.platform != "win32" and bool(compiler or not on_cpu) and model.card.history_length == 1 and keeps_all_pairs(state)
+
+
+def worth_compiling(state: State, passes: int) -> bool:
+    """Whether ``passes`` forecasts of this batch take much longer than a compilation."""
+    return passes * (_SECONDS_PER_PASS + _SECONDS_PER_ATOM * state.n_atoms) > _WORTH_WHILE

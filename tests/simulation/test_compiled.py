@@ -1,0 +1,137 @@
+"""Compiled forecasts, against the model that they were compiled from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk, molecule
+from torch import Tensor
+
+from forcefree.data.h5md import read_store
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.registry import build_model
+from forcefree.simulation import simulate
+from forcefree.simulation.building import choose_compilation
+from forcefree.simulation.checkpoint import options_of_checkpoint
+from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
+from forcefree.simulation.options import SimulationOptions
+from forcefree.state import State
+
+OPTIONS = {"temperature": 300.0, "duration": 100.0, "replicas": 2, "guards": False, "save_every": 5.0, "seed": 3}
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+
+
+@pytest.fixture(scope="module")
+def model() -> Forecaster:
+    torch.manual_seed(0)
+    options = {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2, "refinement_width": 8, "filter_width": 8}
+    card = Card(name="small", model="trajcast", options=options, species=[1, 8], t_max=10.0, cutoff=5.0)
+    return build_model(card).eval()
+
+
+def moving(copies: int) -> State:
+    state = State.from_atoms([molecule("H2O")] * copies)
+    generator = torch.Generator().manual_seed(copies)
+    return state.with_(velocities=0.01 * torch.randn(state.n_atoms, 3, generator=generator, dtype=torch.float64))
+
+
+@needs_compiler
+def test_compiled_forecasts_are_those_of_the_model(model: Forecaster) -> None:
+    state = moving(2)
+    compiled = CompiledForecaster(model, state, 3)
+    compiled.warm_up()
+    later = state.with_(positions=state.positions + 0.05 * torch.sin(state.positions), velocities=-2.0 * state.velocities)
+    for times in (torch.tensor([10.0]), torch.tensor([2.0, 10.0]), torch.tensor([1.0, 4.0, 8.0])):
+        with torch.inference_mode():
+            found, expected = compiled.forecast((later,), times), model.forecast((later,), times)
+        assert found.positions.shape == expected.positions.shape
+        torch.testing.assert_close(found.positions, expected.positions, atol=1e-6, rtol=0.0)
+        torch.testing.assert_close(found.velocities, expected.velocities, atol=1e-6, rtol=0.0)
+        assert float((found.positions[-1] - later.positions).abs().max()) > 1e-2
+
+
+@needs_compiler
+def test_two_compiled_forecasters_do_not_mistake_each_other(model: Forecaster) -> None:
+    """Compiled code is kept by the function that it came from, which both share."""
+    torch.manual_seed(1)
+    other = build_model(model.card).eval()
+    state = moving(2)
+    served = [CompiledForecaster(each, state, 3) for each in (model, other)]
+    with torch.inference_mode():
+        model.forecast((state,), torch.tensor([1.0]))
+        other.forecast((state,), torch.tensor([1.0]))
+        first, second = (each.propagate(state, 10.0) for each in served)
+        again = served[0].propagate(state, 10.0)
+        expected = other.propagate(state, 10.0)
+    assert torch.equal(first.positions, again.positions)
+    torch.testing.assert_close(second.positions, expected.positions, atol=1e-6, rtol=0.0)
+    assert float((first.positions - second.positions).abs().max()) > 1e-3
+
+
+@needs_compiler
+def test_another_batch_or_more_times_go_to_the_model(model: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = CompiledForecaster(model, moving(2), 1)
+
+    def refuse(*_: Tensor) -> tuple[Tensor, Tensor]:
+        raise AssertionError("compiled code was called")
+
+    monkeypatch.setattr(compiled, "_compiled", refuse)
+    with torch.inference_mode():
+        other = compiled.forecast((moving(3),), torch.tensor([10.0]))
+        more = compiled.forecast((moving(2),), torch.tensor([5.0, 10.0]))
+    assert other.positions.shape == (1, 9, 3)
+    assert more.positions.shape == (2, 6, 3)
+
+
+@needs_compiler
+@pytest.mark.parametrize("propagator", ["direct", "reversible"])
+def test_a_compiled_run_follows_the_plain_one_and_resumes_bit_for_bit(model: Forecaster, tmp_path: Path, propagator: str) -> None:
+    chosen = OPTIONS | {"propagator": propagator, "interval": 10.0}
+    plain = simulate(model, molecule("H2O"), output=tmp_path / "plain.h5", compile=False, **chosen)
+    whole = simulate(model, molecule("H2O"), output=tmp_path / "whole.h5", compile=True, **chosen)
+    simulate(model, molecule("H2O"), output=tmp_path / "parts.h5", compile=True, **chosen | {"duration": 40.0})
+    assert (options_of_checkpoint(tmp_path / "parts.h5") or {})["compile"] is True
+    parts = simulate(model, molecule("H2O"), output=tmp_path / "parts.h5", resume=True, **chosen)
+    assert torch.equal(whole.state.positions, parts.state.positions)
+    for one, other in zip(read_store(tmp_path / "whole.h5"), read_store(tmp_path / "parts.h5"), strict=True):
+        np.testing.assert_array_equal(one.positions, other.positions)
+    torch.testing.assert_close(plain.state.positions, whole.state.positions, atol=1e-4, rtol=0.0)
+
+
+def test_long_runs_of_small_molecules_are_worth_it() -> None:
+    assert not worth_compiling(moving(2), 1000)
+    assert worth_compiling(moving(64), 100_000)
+
+
+def test_the_choice_is_the_users_first(model: Forecaster) -> None:
+    start = State.from_atoms([molecule("H2O")])
+    long = SimulationOptions.parse(OPTIONS | {"duration": 1e9}, "test")
+    short = SimulationOptions.parse(OPTIONS, "test")
+    assert choose_compilation(model, start, short).compile is False
+    assert choose_compilation(model, start, long).compile is can_compile(model, start)
+    for wish in (True, False):
+        assert choose_compilation(model, start, long.model_copy(update={"compile": wish})).compile is wish
+
+
+def test_crystals_and_machines_without_a_compiler_are_refused_in_a_sentence(model: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not can_compile(model, State.from_atoms([bulk("Cu")]))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ForcefreeError, match="cannot be compiled for this system here: that needs a C\\+\\+ compiler"):
+        simulate(model, molecule("H2O"), compile=True, **OPTIONS)
+
+
+def test_what_a_compiler_says_becomes_one_sentence(model: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: CompiledForecaster) -> None:
+        raise RuntimeError("no room\nlong story")
+
+    monkeypatch.setattr(CompiledForecaster, "warm_up", fail)
+    monkeypatch.setattr("forcefree.simulation.building.can_compile", lambda *_: True)
+    with pytest.raises(ForcefreeError, match=r"could not be compiled \(no room\); simulate without compilation"):
+        simulate(model, molecule("H2O"), compile=True, **OPTIONS)
