@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from forcefree.state import State
 
 _SECONDS_PER_PASS, _SECONDS_PER_ATOM = 2e-3, 4e-5
 _WORTH_WHILE = 150.0
-_TICKETS = itertools.count()
+_NUMBERS = itertools.count()
 
 
 class CompiledForecaster(Forecaster):
@@ -37,11 +37,10 @@ class CompiledForecaster(Forecaster):
         super().__init__(model.card)
         self.model = model
         self._batch, self._most_times = state, most_times
-        self._ticket = next(_TICKETS)
         options: dict[str, Any] = {"cpp_wrapper": True} if state.positions.device.type == "cpu" else {}
         if hasattr(torch.compiler, "skip_all_guards_unsafe"):
-            options["guard_filter_fn"] = _only_the_ticket
-        self._compiled = torch.compile(self._advance, fullgraph=True, dynamic=False, options=options)
+            options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
+        self._compiled = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
 
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Those of the model."""
@@ -54,7 +53,7 @@ class CompiledForecaster(Forecaster):
         if state.system is not self._batch.system or missing < 0:
             return self.model.flow(history, times)
         padded = torch.cat([times, times[-1:].expand(missing, -1)]) if missing else times.contiguous()
-        positions, velocities = self._compiled(state.positions, state.velocities, padded, self._ticket)
+        positions, velocities = self._compiled(state.positions, state.velocities, padded)
         return (positions[: len(times)], velocities[: len(times)]) if missing else (positions, velocities)
 
     def warm_up(self) -> None:
@@ -68,13 +67,19 @@ class CompiledForecaster(Forecaster):
             self.model.forecast((self._batch,), times.to(self._batch.positions.device))
             self.forecast((self._batch,), times.to(self._batch.positions.device))
 
-    def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor, ticket: int) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         return self.model.flow((self._batch.with_(positions=positions, velocities=velocities),), times)
 
 
-def _only_the_ticket(guards: Sequence[Any]) -> list[bool]:
-    """Of all that a compiled function checks at every call, keep whose it is: the rest cannot change, and costs as much as it saves."""
-    return [guard.name == "L['ticket']" for guard in guards]
+def _own_copy(method: Any) -> Any:
+    """The same method from a code object of its own.
+
+    Compiled code is kept with the code object that it came from. Nothing that a forecast depends on changes during a run, so the
+    checks that tell two users of the same code apart are left out, where torch can; they would cost as much as a third of a
+    small forecast. A code object for each forecaster keeps them apart for good.
+    """
+    code = method.__func__.__code__.replace(co_name=f"advance_{next(_NUMBERS)}")
+    return MethodType(FunctionType(code, method.__func__.__globals__), method.__self__)
 
 
 def can_compile(model: Forecaster, state: State) -> bool:

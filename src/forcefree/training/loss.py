@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -93,7 +93,8 @@ def reversal_loss(model: Forecaster, state: State, predicted: Departures, times:
 
     Exact dynamics retraces its whole path, so the second forecast should pass through the frames of the first in reverse
     order. A map that shrinks what it cannot predict does not: what it loses forth it loses back as well. No true
-    trajectory enters, only the symmetry of mechanics.
+    trajectory enters, only the symmetry of mechanics. All times count in the unit of the last, because the way back starts
+    with the errors of the whole way forth.
 
     Args:
         model: A forecaster of one frame.
@@ -115,7 +116,10 @@ def reversal_loss(model: Forecaster, state: State, predicted: Departures, times:
     speeds = torch.cat([speeds[:-1].flip(0), state.velocities[None]])
     position_error = (path - turned.positions - turned.velocities * elapsed).to(back.positions) - back.positions
     velocity_error = (-speeds - turned.velocities).to(back.velocities) - back.velocities
-    return _mean_square(state, position_error, velocity_error, scales)
+    at_the_end = replace(
+        scales, positions=scales.positions[-1:].expand(len(times)), velocities=scales.velocities[-1:].expand(len(times))
+    )
+    return _mean_square(state, position_error, velocity_error, at_the_end)
 
 
 def _mean_square(state: State, position_error: Tensor, velocity_error: Tensor, scales: Scales) -> Tensor:
