@@ -106,6 +106,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
 def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # every device validates the same windows
         try:
             trainer.fit(
                 module, *loaders, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True if checkpoint else None
