@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 
 from forcefree.errors import ForcefreeError
@@ -24,28 +26,28 @@ class TrainingFolder:
         self.best = self.path / "best.ckpt"
         self._stamp, self._hash = self.path / "config.json", self.path / "data.sha256"
 
-    def begin(self, *, write: bool = True) -> None:
-        """Claim the folder for a training from its first step.
-
-        Args:
-            write: False where another process of the same training writes.
+    def refuse_taken(self) -> None:
+        """See that a training can begin here.
 
         Raises:
             ForcefreeError: If the model file or a checkpoint exists.
         """
         if self._config.output.exists() or self.last.exists():
             raise ForcefreeError(f"{self._config.output} or its checkpoint exists already; resume with --resume, or choose another output")
-        if write:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.best.unlink(missing_ok=True)
-            self._stamp.write_text(self._wanted, encoding="utf-8")
-            self._hash.write_text(self._data, encoding="utf-8")
+
+    def claim(self) -> None:
+        """Write down what the training is asked for and on which data; one process of a training does so."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.best.unlink(missing_ok=True)
+        self._stamp.write_text(self._wanted, encoding="utf-8")
+        self._hash.write_text(self._data, encoding="utf-8")
 
     def go_on(self) -> Path:
         """The checkpoint to continue from.
 
         Raises:
-            ForcefreeError: If the training is finished, has no checkpoint, or was begun with another configuration or other data.
+            ForcefreeError: If the training is finished, has no checkpoint or a damaged one, or was begun with another configuration
+                or other data.
         """
         if self._config.output.exists():
             raise ForcefreeError(f"{self._config.output} is finished already; remove it to write it again from its last checkpoint")
@@ -59,6 +61,9 @@ class TrainingFolder:
                 f"the data have changed since this training began (SHA-256 {begun[:12]}…, now {self._data[:12]}…); "
                 f"restore {', '.join(str(path) for path in self._config.data.files)} or train into another output"
             )
+        _check_whole(self.last, f"restore it, or remove {self.path} and train again")
+        if self.best.is_file():
+            _check_whole(self.best, "restore it, or remove it to go on without the best weights so far")
         return self.last
 
     @property
@@ -85,6 +90,17 @@ def data_hash(files: list[Path]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _check_whole(checkpoint: Path, cure: str) -> None:
+    """Refuse a checkpoint that does not agree with the checksums inside it; torch would read it without a word or raise anything."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            damaged = archive.testzip() is not None
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, zlib.error):
+        damaged = True
+    if damaged:
+        raise ForcefreeError(f"checkpoint {checkpoint} is damaged; {cure}")
 
 
 def _read(path: Path) -> str:

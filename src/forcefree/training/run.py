@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -24,6 +25,7 @@ from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
 from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall
+from forcefree.training.checks import check_trajectory
 from forcefree.training.config import TrainingConfig
 from forcefree.training.folder import TrainingFolder, data_hash
 from forcefree.training.loader import fixed_loader, training_loader
@@ -57,8 +59,10 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     folder = TrainingFolder(config, digest)
     checkpoint = folder.go_on() if resume else None
     if checkpoint is None:
-        folder.begin(write=rank_zero_only.rank == 0)
+        folder.refuse_taken()
     trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
+    for trajectory in trajectories:
+        check_trajectory(trajectory, config.model.cutoff)
     early, late = split(trajectories, config.data, config.seed)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
         raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
@@ -71,6 +75,8 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
     scales = Scales.measure(one_step)
     module = ForecasterModule(model, config, scales, rollouts)
+    if checkpoint is None and rank_zero_only.rank == 0:
+        folder.claim()
     trainer = _trainer(config, folder, progress)
     loaders = (
         training_loader(
@@ -137,9 +143,10 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
         "config": json.loads(config.model_dump_json()),
     }
-    if config.initial is not None:
-        return _continued(config, load(config.initial), made)
     species = sorted({int(z) for t in trajectories for z in t.numbers})
+    limits = guard_limits(trajectories)
+    if config.initial is not None:
+        return _continued(config, load(config.initial), made, species)
     first = trajectories[0].provenance
     card = Card(
         name=config.model.name,
@@ -153,7 +160,7 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),
         calculator=first.get("calculator"),
-        guards=guard_limits(trajectories),
+        guards=limits,
         training=made,
     )
     model = build_model(card)
@@ -163,11 +170,17 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
     return model
 
 
-def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any]) -> Forecaster:
+def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any], species: list[int]) -> Forecaster:
     """The initial model under its new name, which remembers how it was made before."""
     if abs(model.card.t_max - config.model.t_max) > 1e-6:
         raise ForcefreeError(
             f"initial model {config.initial} forecasts up to {model.card.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
+        )
+    strange = [chemical_symbols[number] for number in species if number not in model.card.species]
+    if strange:
+        known = ", ".join(chemical_symbols[number] for number in model.card.species)
+        raise ForcefreeError(
+            f"initial model {config.initial} knows the elements {known}, not {', '.join(strange)} of the data; leave it out"
         )
     model.card = model.card.model_copy(update={"name": config.model.name, "training": {**made, "initial": model.card.training}})
     return model.train()

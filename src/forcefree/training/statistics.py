@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from forcefree.data.checks import mean_temperature
 from forcefree.data.trajectory import Trajectory
 from forcefree.training.contacts import Contacts
 from forcefree.training.windows import WindowSource
-from forcefree.units import BOLTZMANN, KINETIC_UNIT
 
 
 def departure_scales(source: WindowSource, species: Sequence[int], samples: int = 1024) -> tuple[Tensor, Tensor]:
@@ -45,10 +45,7 @@ def guard_limits(trajectories: Iterable[Trajectory], frames_per_run: int = 400) 
     contacts = Contacts()
     hottest = 0.0
     for trajectory in trajectories:
-        chosen = slice(None, None, max(1, len(trajectory) // frames_per_run))
         if trajectory.velocities is not None:
-            twice_kinetic = KINETIC_UNIT * (trajectory.masses[:, None] * trajectory.velocities[chosen] ** 2).sum(axis=(1, 2))
-            freedom = max(1, 3 * len(trajectory.numbers) - 3)
-            hottest = max(hottest, float(twice_kinetic.mean() / (freedom * BOLTZMANN)))
+            hottest = max(hottest, mean_temperature(trajectory, frames_per_run))
         contacts.add(trajectory, frames_per_run)
     return {"closest": contacts.closest, "longest_bond": contacts.longest_bond, "max_temperature": hottest}
