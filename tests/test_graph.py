@@ -8,9 +8,11 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forcefree.errors import ForcefreeError
-from forcefree.graph import LARGEST_ALL_PAIRS, Neighbours, find_pairs, sum_by_receiver
+from forcefree.graph import LARGEST_ALL_PAIRS, Neighbours, Pairs, find_pairs, sum_by_receiver
 from forcefree.state import State
 
 
@@ -63,26 +65,89 @@ def test_sums_by_receiver_agree() -> None:
     torch.testing.assert_close(sum_by_receiver(messages, receiver, 4, 3), sum_by_receiver(messages, receiver, 4, 0))
 
 
+def exact(pairs: Pairs) -> tuple[list[int], list[int], list[list[int]]]:
+    assert pairs.shift is not None
+    return pairs.receiver.tolist(), pairs.sender.tolist(), pairs.shift.tolist()
+
+
+@torch.no_grad()
 def test_a_skin_spares_searches_and_changes_nothing() -> None:
     state = State.from_atoms([bulk("Cu", cubic=True) * (3, 3, 3)])
     lists = Neighbours(4.0, skin=1.0)
-    first = lists(state)
-    nudged = state.with_(positions=state.positions + 0.2)
-    assert lists(nudged) is first
-    far = state.with_(positions=state.positions + torch.randn(state.positions.shape, dtype=torch.float64))
-    assert lists(far) is not first
-    moved = nudged.with_(positions=state.positions + 0.25 * torch.rand(state.positions.shape, dtype=torch.float64))
-    within = Neighbours(4.0, skin=1.0)
-    within(state)
-    kept = within(moved).vectors(moved, moved.positions).norm(dim=-1)
-    fresh = find_pairs(moved, 4.0).vectors(moved, moved.positions).norm(dim=-1)
-    assert sorted(kept[kept <= 4.0].tolist()) == pytest.approx(sorted(fresh.tolist()))
+    lists(state)
+    lists(state.with_(positions=state.positions + 0.2))
+    assert lists.searches == 1
+    moved = state.with_(positions=state.positions + 0.25 * torch.rand(state.positions.shape, dtype=torch.float64))
+    kept = lists(moved)
+    assert lists.searches == 1
+    assert exact(kept) == exact(find_pairs(moved, 4.0))
+    lists(state.with_(positions=state.positions + torch.randn(state.positions.shape, dtype=torch.float64)))
+    assert lists.searches == 2
 
 
+SMALL = [bulk("Si"), bulk("Cu", "fcc", a=3.6), Atoms("HO", positions=[[0.1, 0, 0], [1.0, 0.2, 0]], cell=[2.5, 3.0, 20.0], pbc=[1, 1, 0])]
+
+
+@settings(max_examples=40, deadline=None)
+@given(index=st.integers(0, len(SMALL) - 1), seed=st.integers(0, 2**16), step=st.floats(0.0, 0.28), skin=st.floats(0.6, 3.0))
+@torch.no_grad()
+def test_in_cells_smaller_than_the_cutoff_every_image_moves_with_its_atom(index: int, seed: int, step: float, skin: float) -> None:
+    """Cells here are a fraction of twice the cutoff; the list was made for other positions than those it is asked for."""
+    start = State.from_atoms([SMALL[index]])
+    generator = torch.Generator().manual_seed(seed)
+    arrow = torch.randn(start.positions.shape, generator=generator, dtype=torch.float64)
+    moved = start.with_(positions=start.positions + step * arrow / arrow.norm(dim=1, keepdim=True))
+    lists = Neighbours(5.0, skin=skin)
+    lists(start)
+    found = lists(moved)
+    assert lists.searches == 1
+    atoms = SMALL[index].copy()
+    atoms.positions = moved.positions.numpy()
+    expected = sorted(neighbor_list("d", atoms, 5.0))
+    assert sorted(found.vectors(moved, moved.positions).norm(dim=-1).tolist()) == pytest.approx(expected)
+    assert exact(found) == exact(Neighbours(5.0, skin=0.0)(moved))
+
+
+@torch.no_grad()
 def test_without_a_skin_every_state_is_searched_anew() -> None:
     state = State.from_atoms([bulk("Cu", cubic=True)])
+    lists = Neighbours(4.0, skin=0.0)
+    lists(state)
+    lists(state.with_(positions=state.positions + 1e-9))
+    assert lists.searches == 2
+
+
+def test_while_gradients_are_recorded_there_is_no_skin() -> None:
+    state = State.from_atoms([bulk("Cu", cubic=True)])
     lists = Neighbours(4.0)
-    assert lists(state) is not lists(state.with_(positions=state.positions + 1e-9))
+    first = lists(state)
+    assert exact(lists(state.with_(positions=state.positions + 0.01))) == exact(first)
+    assert lists.searches == 2
+    with torch.inference_mode():
+        lists(state)
+        lists(state.with_(positions=state.positions + 0.01))
+    assert lists.searches == 3
+
+
+def test_another_cell_or_other_systems_are_searched_anew() -> None:
+    state = State.from_atoms([bulk("Cu", cubic=True)])
+    lists = Neighbours(4.0)
+    with torch.no_grad():
+        lists(state)
+        swollen = state.with_(cell=1.01 * state.cell)
+        assert exact(lists(swollen)) == exact(find_pairs(swollen, 4.0))
+        twice = state.repeat(2)
+        assert exact(lists(twice)) == exact(find_pairs(twice, 4.0))
+    assert lists.searches == 3
+
+
+def test_a_system_whose_positions_are_no_numbers_does_not_take_its_mates_along() -> None:
+    state = State.from_atoms([bulk("Cu", cubic=True)] * 2)
+    positions = state.positions.clone()
+    positions[1, 2] = torch.nan
+    found = find_pairs(state.with_(positions=positions), 4.0)
+    alone = find_pairs(State.from_atoms([bulk("Cu", cubic=True)]), 4.0)
+    assert (found.receiver - 4).tolist() == alone.receiver.tolist()
 
 
 def test_large_isolated_systems_use_the_cell_list() -> None:
@@ -93,3 +158,5 @@ def test_large_isolated_systems_use_the_cell_list() -> None:
 def test_a_cutoff_must_be_positive() -> None:
     with pytest.raises(ForcefreeError, match="must be positive"):
         Neighbours(0.0)
+    with pytest.raises(ForcefreeError, match="must not be negative, as -1 Å is"):
+        Neighbours(4.0, skin=-1.0)

@@ -14,6 +14,9 @@ from forcefree.state import State
 LARGEST_ALL_PAIRS = 48
 """Isolated systems up to this many atoms keep all their pairs, for good; the envelope silences the distant ones."""
 
+DEFAULT_SKIN = 1.0
+"""Å; an atom may move by half of it before pairs are searched for again."""
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -47,6 +50,13 @@ class Pairs:
         cells = state.cell.to(positions)[state.system[self.receiver]]
         return vectors + torch.einsum("ni,nij->nj", self.shift.to(positions), cells)
 
+    def within(self, cutoff: float, state: State) -> Pairs:
+        """Those of the pairs that are nearer than ``cutoff`` (Å) in ``state``."""
+        square = self.vectors(state, state.positions).square().sum(dim=-1)
+        near = (square < cutoff * cutoff).nonzero()[:, 0]
+        shift = None if self.shift is None else self.shift[near]
+        return Pairs(self.receiver[near], self.sender[near], shift, degree=0)
+
 
 def sum_by_receiver(messages: Tensor, receiver: Tensor, n_atoms: int, degree: int) -> Tensor:
     """Sum messages (n_pairs, ...) over the pairs of each receiver, to shape (n_atoms, ...)."""
@@ -57,36 +67,50 @@ def sum_by_receiver(messages: Tensor, receiver: Tensor, n_atoms: int, degree: in
 
 
 class Neighbours:
-    """The pairs of a state within a cutoff, kept until an atom has moved by half the skin.
+    """The pairs of a state within a cutoff, found among those kept from an earlier state until an atom has moved by half the skin.
+
+    What a state gets depends on that state alone, to the last bit: pairs beyond the cutoff are left out and the others
+    have one order, whichever state the list was made for. The skin reaches as far in a small cell as in a large one,
+    because every image is a pair of its own. While gradients are recorded, which is while a model is trained on states
+    that have nothing to do with one another, there is no skin.
 
     Args:
         cutoff: Å.
         skin: Extra distance in Å within which pairs are kept ready; zero finds them anew for every state.
 
+    Attributes:
+        searches: How many times pairs were searched for.
+
     Raises:
-        ForcefreeError: If the cutoff is not positive.
+        ForcefreeError: If the cutoff is not positive or the skin is negative.
     """
 
-    def __init__(self, cutoff: float, skin: float = 0.0) -> None:
+    def __init__(self, cutoff: float, skin: float = DEFAULT_SKIN) -> None:
         if not cutoff > 0.0:
             raise ForcefreeError(f"a cutoff must be positive, not {cutoff:g} Å")
+        if not skin >= 0.0:
+            raise ForcefreeError(f"a skin must not be negative, as {skin:g} Å is")
         self.cutoff, self.skin = cutoff, skin
+        self.searches = 0
         self._pairs: Pairs | None = None
         self._origin: State | None = None
+        self._reach = cutoff
         self._all = False
 
     def __call__(self, state: State) -> Pairs:
-        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences.
+        """Pairs of ``state``: all of a small isolated molecule, else those within the cutoff.
 
         While a graph is compiled the pairs are constants: those found last.
         """
         if self._pairs is not None and torch.compiler.is_compiling():
             return self._pairs
         if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
-            self._pairs = find_pairs(state, self.cutoff + self.skin)
+            self._reach = self.cutoff if torch.is_grad_enabled() else self.cutoff + self.skin
+            self._pairs = find_pairs(state, self._reach)
             self._origin = state
             self._all = keeps_all_pairs(state)
-        return self._pairs
+            self.searches += 1
+        return self._pairs if self._all else self._pairs.within(self.cutoff, state)
 
     def _still_valid(self, state: State, origin: State) -> bool:
         if self._pairs is not None and self._pairs.receiver.is_inference() and not torch.is_inference_mode_enabled():
@@ -100,7 +124,7 @@ class Neighbours:
         if not torch.equal(state.cell, origin.cell):
             return False
         moved = (state.positions - origin.positions).square().sum(dim=-1).max()
-        return bool(moved <= (0.5 * self.skin) ** 2) and self.skin > 0.0
+        return self._reach > self.cutoff and bool(moved <= (0.5 * (self._reach - self.cutoff)) ** 2)
 
 
 def find_pairs(state: State, cutoff: float) -> Pairs:
@@ -119,9 +143,20 @@ def find_pairs(state: State, cutoff: float) -> Pairs:
         found.append((receiver + offset, sender + offset, shift))
         offset += size
     receiver, sender, shift = (torch.cat(column) for column in zip(*found, strict=True))
-    order = torch.argsort(receiver, stable=True)
+    order = _canonical_order(receiver, sender, shift)
     shifts = shift[order] if bool(state.pbc.any()) else None
     return Pairs(receiver[order].to(state.system.device), sender[order].to(state.system.device), shifts, degree=0)
+
+
+def _canonical_order(receiver: Tensor, sender: Tensor, shift: Tensor) -> Tensor:
+    """Order by receiver, sender and image, so that sums over pairs come out alike whatever state the pairs were found for."""
+    if not len(receiver):
+        return receiver
+    low, high = shift.amin(dim=0), shift.amax(dim=0)
+    key = receiver * (int(sender.max()) + 1) + sender
+    for axis in range(3):
+        key = key * (high[axis] - low[axis] + 1) + shift[:, axis] - low[axis]
+    return torch.argsort(key)
 
 
 def keeps_all_pairs(state: State) -> bool:
@@ -145,6 +180,9 @@ def _all_pairs(state: State) -> Pairs:
 def _cell_list(state: State, index: int, offset: int, size: int, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
     atoms = slice(offset, offset + size)
     pbc = state.pbc[index].cpu().numpy()
+    if not bool(state.positions[atoms].isfinite().all()):  # lost already; a guard stops it, its batch-mates go on
+        none = torch.empty(0, dtype=torch.int64, device=state.system.device)
+        return none, none, none.view(0, 3)
     search = NeighborList(cutoff=cutoff, full_list=True)
     i, j, shift = search.compute(
         points=state.positions[atoms].cpu().numpy(), box=state.cell[index].cpu().numpy(), periodic=pbc, quantities="ijS"

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from ase.build import molecule
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from safetensors.torch import load_file
 
+from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
@@ -57,22 +59,87 @@ def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_pat
     assert (config.folder / "csv-0" / "metrics.csv").is_file()
 
 
-def test_a_resumed_training_ends_with_the_same_weights(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(configuration(store, tmp_path / "whole.safetensors"), progress=False)
+def worsens_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Climb instead of descending from ``step`` on."""
+    original = ForecasterModule.training_step
 
-    interrupted = configuration(store, tmp_path / "cut.safetensors")
+    def climbs(self: ForecasterModule, batch: Any, batch_idx: int) -> Any:
+        loss = original(self, batch, batch_idx)
+        return loss if self.global_step < step else -loss
+
+    monkeypatch.setattr(ForecasterModule, "training_step", climbs)
+
+
+@pytest.mark.parametrize("patience", [20, 1], ids=["runs to its end", "stops early"])
+def test_the_model_has_the_averaged_weights_of_the_best_validation(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    worsens_after(40, monkeypatch)
+    validation = {"every": 20, "windows": 32, "rollouts": 4, "segments": 2, "patience": patience}
+    config = configuration(store, tmp_path / "m.safetensors", validation=validation)
+    config = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"steps": 100})})
+    made = load(train(config, progress=False)).card.training
+    history = json.loads((config.folder / "training-report.json").read_text())["history"]
+    errors = [row["val_one_step"] for row in history]
+    best = errors.index(min(errors))
+    assert best < len(errors) - 1
+    assert made["chosen_step"] == 20 * (best + 1)
+    assert made["steps"] == (100 if patience == 20 else 20 * len(errors)) > made["chosen_step"]
+    assert made["validation"]["val_one_step"] == pytest.approx(min(errors), rel=1e-5)
+
+
+def test_a_training_resumed_after_its_best_step_still_knows_it(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worsens_after(20, monkeypatch)
+    steps = {"steps": 60, "warmup": 5, "batch": 16, "learning_rate": 0.01, "ema": 0.9}
+    whole = load_file(train(configuration(store, tmp_path / "whole.safetensors", optimizer=steps), progress=False))
+
+    config = configuration(store, tmp_path / "cut.safetensors", optimizer=steps)
+    dies_at(50, monkeypatch)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(config, progress=False)
+    monkeypatch.undo()
+    worsens_after(20, monkeypatch)
+    resumed = train(config, resume=True, progress=False)
+    assert load(resumed).card.training["chosen_step"] == 20
+    found = load_file(resumed)
+    assert all(torch.equal(tensor, found[name]) for name, tensor in whole.items())
+
+
+def test_resuming_on_other_data_is_refused(trajectories: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data.h5"
+    write_store(data, trajectories)
+    config = configuration(data, tmp_path / "m.safetensors")
+    dies_at(30, monkeypatch)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(config, progress=False)
+    before = (config.folder / "last.ckpt").read_bytes()
+    write_store(data, trajectories[::-1])
+    with pytest.raises(ForcefreeError, match=r"the data have changed since this training began \(SHA-256 .*restore .*data.h5"):
+        train(config, resume=True, progress=False)
+    assert (config.folder / "last.ckpt").read_bytes() == before
+
+
+def dies_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail at ``step`` as a kill would."""
     original = ForecasterModule.training_step
 
     def dies(self: ForecasterModule, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == 30:
+        if self.global_step == step:
             raise RuntimeError("killed")
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(ForecasterModule, "training_step", dies)
+
+
+def test_a_resumed_training_ends_with_the_same_weights(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(configuration(store, tmp_path / "whole.safetensors"), progress=False)
+
+    interrupted = configuration(store, tmp_path / "cut.safetensors")
+    dies_at(30, monkeypatch)
     with pytest.raises(RuntimeError, match="killed"):
         train(interrupted, progress=False)
     assert not interrupted.output.exists()
-    monkeypatch.setattr(ForecasterModule, "training_step", original)
+    monkeypatch.undo()
     resumed = train(interrupted, resume=True, progress=False)
 
     expected, found = load_file(whole), load_file(resumed)
@@ -127,7 +194,7 @@ def test_the_unrolled_loss_of_one_segment_is_the_plain_loss_and_gradients_flow_t
     config = configuration(store, tmp_path / "m.safetensors", unroll=2)
     one, two = WindowSource(trajectories, 5.0, seed=1), WindowSource(trajectories, 10.0, seed=1)
     torch.manual_seed(0)
-    model = _model(config, trajectories, one)
+    model = _model(config, trajectories, one, "0" * 64)
     scales = Scales.measure(one, 64)
     windows = two.draw(8, 0)
     both = unrolled_loss(model, windows, scales, unroll=2)
@@ -141,7 +208,7 @@ def test_the_unrolled_loss_of_one_segment_is_the_plain_loss_and_gradients_flow_t
 
 def test_training_stops_only_when_both_errors_stall() -> None:
     class Clock:
-        sanity_checking, should_stop = False, False
+        sanity_checking, should_stop, strategy = False, False, SingleDeviceStrategy()
         callback_metrics: dict[str, float]
 
     stopper, trainer = StopWhenBothStall(patience=2), Clock()

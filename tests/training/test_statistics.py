@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -33,10 +31,3 @@ def test_limits_are_the_extremes_of_all_frames(trajectories: list[Trajectory]) -
     assert "1-1" in limits["closest"]
     hottest = max(float((t.masses[:, None] * t.velocities**2).sum(axis=(1, 2)).mean()) for t in trajectories if t.velocities is not None)
     assert limits["max_temperature"] == pytest.approx(KINETIC_UNIT * hottest / (6 * BOLTZMANN))
-
-
-def test_periodic_runs_give_a_temperature_but_no_distances(trajectories: list[Trajectory]) -> None:
-    periodic = replace(trajectories[0], cell=9.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
-    limits = guard_limits([periodic])
-    assert limits["closest"] == {}
-    assert limits["max_temperature"] > 0.0

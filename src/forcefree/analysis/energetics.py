@@ -15,6 +15,7 @@ from forcefree.analysis.sample import Sample
 from forcefree.analysis.verdict import Thresholds, judge_deviation, judge_distance, mean_and_error
 from forcefree.data.trajectory import Floats
 from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.electrons import NEUTRAL, Electrons
 from forcefree.units import BOLTZMANN
 
 _PER_PIECE = 20
@@ -30,12 +31,14 @@ class EnergyOptions:
         stored: Whether the reference's stored energies come from that calculator.
         samples: Frames to compute for the distribution, and again for the drift.
         workers: Processes side by side.
+        electrons: Charge and unpaired electrons of the reference's system.
     """
 
     calculator: CalculatorConfig
     stored: bool
     samples: int = 400
     workers: int = 1
+    electrons: Electrons = NEUTRAL
 
 
 def potential_measures(
@@ -55,8 +58,8 @@ def potential_measures(
         Two measures, and the distributions.
     """
     chosen = sorted(model, key=lambda piece: piece.frames.times[0])[: max(4, options.samples // _PER_PIECE)]
-    ours = _sampled(chosen, options.calculator, options.workers)
-    theirs = _sampled(reference, None if options.stored else options.calculator, options.workers)
+    ours = _sampled(chosen, options.calculator, options)
+    theirs = _sampled(reference, None if options.stored else options.calculator, options)
     scale = 1000.0 / len(model[0].frames.numbers)
     zero = float(np.nanmean([one.potential for one in theirs]))
     left, right = ([scale * (one.potential - zero) for one in side] for side in (ours, theirs))
@@ -99,7 +102,7 @@ def drift_measure(
     per_run = 1000.0 * scale
     wanted = max(options.samples, 8 * len(model.whole))
     whole = [run for run in model.whole if len(run) > 2]
-    ours = sample_energies(whole, options.calculator, samples=wanted, workers=options.workers)
+    ours = sample_energies(whole, options.calculator, samples=wanted, workers=options.workers, electrons=options.electrons)
     drift, error = mean_and_error([per_run * one.drift for one in ours])
     base: tuple[float, float] = (float("nan"), float("nan"))
     if reference.ensemble == "nve" and options.stored:
@@ -126,8 +129,9 @@ def drift_measure(
     return measure, numbers(longest.times / 1000.0), changes
 
 
-def _sampled(pieces: Sequence[Piece], calculator: CalculatorConfig | None, workers: int) -> list[SampledEnergies]:
-    return sample_energies([piece.frames for piece in pieces], calculator, samples=_PER_PIECE * len(pieces), workers=workers)
+def _sampled(pieces: Sequence[Piece], calculator: CalculatorConfig | None, options: EnergyOptions) -> list[SampledEnergies]:
+    frames, samples = [piece.frames for piece in pieces], _PER_PIECE * len(pieces)
+    return sample_energies(frames, calculator, samples=samples, workers=options.workers, electrons=options.electrons)
 
 
 def _mean_over_runs(pieces: Sequence[Piece], values: Sequence[Floats]) -> tuple[float, float]:

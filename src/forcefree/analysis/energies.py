@@ -15,6 +15,7 @@ from forcefree.data.trajectory import Floats, Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.electrons import NEUTRAL, Electrons
 from forcefree.units import KINETIC_UNIT
 
 
@@ -53,7 +54,7 @@ def thin(run: Trajectory, count: int) -> Trajectory:
 
 
 def sample_energies(
-    runs: Sequence[Trajectory], calculator: CalculatorConfig | None, *, samples: int, workers: int = 1
+    runs: Sequence[Trajectory], calculator: CalculatorConfig | None, *, samples: int, workers: int = 1, electrons: Electrons = NEUTRAL
 ) -> list[SampledEnergies]:
     """Energies of frames spread evenly over all runs.
 
@@ -62,6 +63,7 @@ def sample_energies(
         calculator: Computes the potential energy; where None, the energies that the runs carry are taken.
         samples: Frames in all; each run gives at least one.
         workers: Processes side by side, each with one BLAS thread.
+        electrons: Charge and unpaired electrons of the system.
 
     Returns:
         One record per run.
@@ -73,17 +75,20 @@ def sample_energies(
     if calculator is None:
         found = [np.full(len(run), np.nan) if run.energies is None else run.energies for run in thinned]
     else:
-        found = potential_energies(thinned, calculator, workers=workers)
+        found = potential_energies(thinned, calculator, workers=workers, electrons=electrons)
     return [SampledEnergies(run.times, energies, kinetic_energies(run)) for run, energies in zip(thinned, found, strict=True)]
 
 
-def potential_energies(runs: Sequence[Trajectory], calculator: CalculatorConfig, *, workers: int = 1) -> list[Floats]:
+def potential_energies(
+    runs: Sequence[Trajectory], calculator: CalculatorConfig, *, workers: int = 1, electrons: Electrons = NEUTRAL
+) -> list[Floats]:
     """Potential energy of every frame.
 
     Args:
         runs: Frames; all are computed.
         calculator: Which calculator.
         workers: Processes side by side.
+        electrons: Charge and unpaired electrons of the system.
 
     Returns:
         eV, one array per run, NaN where the calculator failed on a frame.
@@ -93,18 +98,19 @@ def potential_energies(runs: Sequence[Trajectory], calculator: CalculatorConfig,
     """
     build_calculator(calculator)
     if workers == 1 or len(runs) == 1:
-        energies = [_energies(run, calculator) for run in runs]
+        energies = [_energies(run, calculator, electrons) for run in runs]
     else:
         with ProcessPoolExecutor(min(workers, len(runs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-            energies = list(pool.map(_energies, runs, [calculator] * len(runs)))
+            energies = list(pool.map(_energies, runs, [calculator] * len(runs), [electrons] * len(runs)))
     if not any(np.isfinite(e).any() for e in energies):
         raise ForcefreeError(f"calculator '{calculator.name}' failed on every sampled frame; check that it suits this system")
     return energies
 
 
-def _energies(run: Trajectory, calculator: CalculatorConfig) -> Floats:
+def _energies(run: Trajectory, calculator: CalculatorConfig, electrons: Electrons) -> Floats:
     atoms = Atoms(run.numbers, cell=run.cell, pbc=run.pbc)
     atoms.set_masses(run.masses)
+    electrons.attach(atoms)
     engine = build_calculator(calculator)
     energies = np.full(len(run), np.nan)
     with threadpool_limits(1):

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from forcefree.analysis.discard import Discard
+from forcefree.data.checks import check_heat
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
@@ -166,6 +167,10 @@ def _check(path: Path, run: Trajectory, first: Trajectory) -> None:
         raise ForcefreeError(f"{path} has no velocities in {run.name}; save them, or import the trajectory so that they are derived")
     if not np.isfinite(run.positions).all() or not np.isfinite(run.velocities).all():
         raise ForcefreeError(f"{path} has a position or velocity in {run.name} that is not a finite number; cut the run before it")
+    try:
+        check_heat(run)
+    except ForcefreeError as error:
+        raise ForcefreeError(f"{path}: {error}") from error
     if len(run) > 1:
         try:
             same = first if len(first) > 1 else run

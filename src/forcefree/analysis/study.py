@@ -22,6 +22,7 @@ from forcefree.analysis.verdict import Thresholds, conclude
 from forcefree.analysis.vibrations import vibration_measures
 from forcefree.models.files import find_reference
 from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.electrons import Electrons
 
 Progress = Callable[[str], None]
 """Told what is being done now."""
@@ -144,7 +145,8 @@ def _structure(
 
 
 def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, samples: int, workers: int) -> EnergyOptions | None:
-    stored = reference.whole[0].provenance.get("calculator")
+    provenance = reference.whole[0].provenance
+    stored = provenance.get("calculator")
     own = CalculatorConfig.parse(stored, f"the calculator in {reference.path}") if isinstance(stored, dict) else None
     if wanted is None or wanted == "none":
         return None
@@ -153,7 +155,8 @@ def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, sa
     if chosen is None:
         return None
     has_energies = all(run.energies is not None for run in reference.runs)
-    return EnergyOptions(chosen, stored=has_energies and chosen == own, samples=samples, workers=workers)
+    electrons = Electrons.stored(provenance, str(reference.path))
+    return EnergyOptions(chosen, stored=has_energies and chosen == own, samples=samples, workers=workers, electrons=electrons)
 
 
 def _notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> list[str]:

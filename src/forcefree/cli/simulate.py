@@ -104,7 +104,8 @@ class _bar:  # noqa: N801 (used as a function)
         return self._update
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:  # what is refused before the first step leaves no empty line on the screen
+            self._progress.stop()
 
     def _update(self, report: Any) -> None:
         self._progress.start()

@@ -33,6 +33,7 @@ def train(
       forcefree train train.yaml --resume
       tensorboard --logdir my-ethanol.training
     """  # noqa: D301
+    from lightning.pytorch.utilities import rank_zero_only
     from rich.console import Console
 
     from forcefree.training.config import TrainingConfig
@@ -40,6 +41,8 @@ def train(
 
     settings = TrainingConfig.read(config)
     model = run(settings, resume=resume, progress=progress)
+    if rank_zero_only.rank != 0:  # one of several processes that Lightning started with this same command
+        return
     console = Console(soft_wrap=True)
     console.print(f"model: {model}", highlight=False)
     console.print(f"logs and training report: {settings.folder}", highlight=False)

@@ -25,6 +25,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, last_checkpoint, mark_done
 from forcefree.reference.config import ReferenceConfig
+from forcefree.reference.electrons import Electrons
 from forcefree.reference.starts import load_start
 from forcefree.reference.thermostat import Rescaling, conserved_by
 from forcefree.state import State
@@ -192,7 +193,7 @@ def _frame_arrays(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
         "calculator": config.calculator.model_dump(mode="json"),
         "timestep": config.timestep,
         "rotation": config.rotation,
-        "charge": float(atoms.get_initial_charges().sum()),
+        **Electrons.of(atoms).provenance(),
         "velocities": "recorded",
     }
     return Trajectory(

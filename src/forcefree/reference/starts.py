@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import molecule
+from ase.data import atomic_numbers
 from ase.io import read
 from ase.neighborlist import neighbor_list
 
@@ -19,6 +20,8 @@ BUNDLED = {"ethanol": "CH3CH2OH", "water": "H2O", "methane": "CH4"}
 
 CLOSEST = 0.4
 """Å; two atoms nearer than this are a mistake, or a mix-up of units."""
+
+_LONGEST_SYMBOL = 3
 
 
 def load_start(config: StartConfig, *, seed: int = 0) -> Atoms:
@@ -68,10 +71,18 @@ def read_structure(path: Path) -> Atoms:
     try:
         atoms = read(path)
     except Exception as error:  # ASE's readers raise whatever their parsers meet
-        raise ForcefreeError(f"start structure {path} cannot be read ({type(error).__name__}: {error}); is it complete?") from error
+        raise ForcefreeError(f"start structure {path} cannot be read ({reading_failure(error)}); is it complete?") from error
     if isinstance(atoms, list):
         atoms = atoms[-1]
     return check_structure(atoms, str(path))
+
+
+def reading_failure(error: Exception) -> str:
+    """Why ASE could not read a structure, in one line."""
+    symbol = str(error.args[0]) if isinstance(error, KeyError) and error.args else ""
+    if 0 < len(symbol) <= _LONGEST_SYMBOL and symbol not in atomic_numbers:
+        return f"'{symbol}' is no chemical element"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def check_structure(atoms: Atoms, source: str) -> Atoms:

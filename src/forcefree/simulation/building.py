@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from ase import Atoms
 
+from forcefree.cells import check_cell
 from forcefree.errors import ForcefreeError
 from forcefree.graph import LARGEST_ALL_PAIRS
 from forcefree.models.forecaster import Forecaster
@@ -72,6 +73,8 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions) ->
         ForcefreeError: If the model cannot serve the start or the options, or the start has impossible velocities.
     """
     model.card.check_system(start)
+    for cell, pbc in zip(start.cell.cpu().numpy(), start.pbc.cpu().numpy(), strict=True):
+        check_cell(cell, pbc, model.card.cutoff, "the start")
     model.card.check_temperature(options.temperature)
     propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
     schedule = plan(options, propagator)

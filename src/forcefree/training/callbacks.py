@@ -1,8 +1,9 @@
-"""Stopping when neither error improves, and the checkpoint that a killed training continues from."""
+"""What watches a training: stopping when neither error improves, the best weights so far, and the progress bar."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -28,7 +29,7 @@ class StopWhenBothStall(Callback):  # type: ignore[misc]
             return
         better = False
         for name, best in self.best.items():
-            value = float(trainer.callback_metrics[name])
+            value = _agreed(trainer, name)
             if not math.isfinite(value):
                 continue
             if value < best * (1.0 - self._improvement):
@@ -47,6 +48,38 @@ class StopWhenBothStall(Callback):  # type: ignore[misc]
         self.best, self.stalled = dict(state_dict["best"]), int(state_dict["stalled"])
 
 
+class KeepBest(Callback):  # type: ignore[misc]
+    """Keep a checkpoint of the validation with the smallest one-step error.
+
+    A training that is killed between this checkpoint and the next one to continue from repeats the same steps, and
+    writes this one again.
+
+    Args:
+        path: The checkpoint file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.error = math.inf
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Write the checkpoint where the error is smaller than ever before."""
+        if trainer.sanity_checking:
+            return
+        error = _agreed(trainer, "val_one_step")
+        if error < self.error:
+            self.error = error
+            trainer.save_checkpoint(self._path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"error": self.error}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.error = float(state_dict["error"])
+
+
 class ErrorBar(TQDMProgressBar):  # type: ignore[misc]
     """Progress with the errors alone, without the version number of the log folder."""
 
@@ -55,3 +88,8 @@ class ErrorBar(TQDMProgressBar):  # type: ignore[misc]
         shown: dict[str, Any] = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
         return shown
+
+
+def _agreed(trainer: Trainer, name: str) -> float:
+    """A validation error as the first device has it, so that all devices decide alike."""
+    return float(trainer.strategy.broadcast(float(trainer.callback_metrics[name])))

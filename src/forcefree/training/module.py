@@ -44,8 +44,9 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
         return loss
 
     def validation_step(self, batch: Windows, batch_idx: int) -> None:  # noqa: ARG002 (Lightning's signature)
-        """One-step error on held-out windows and error after a short rollout."""
-        self.log("val_one_step", unrolled_loss(self.model, batch, self._scales).sqrt(), prog_bar=True, batch_size=1)
+        """One-step error on held-out windows, with that of going back where it is trained, and error after a short rollout."""
+        one_step = unrolled_loss(self.model, batch, self._scales, reversal_weight=self._config.reversal_weight)
+        self.log("val_one_step", one_step.sqrt(), prog_bar=True, batch_size=1)
         for name, value in one_step_errors(self.model, batch).items():
             self.log(name, value, batch_size=1)
         self.log("val_rollout", rollout_error(self.model, self._rollout.to(self.device)), prog_bar=True, batch_size=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
@@ -23,8 +24,10 @@ from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
-from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
+from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall
+from forcefree.training.checks import check_trajectory
 from forcefree.training.config import TrainingConfig
+from forcefree.training.folder import TrainingFolder, data_hash
 from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
@@ -36,6 +39,8 @@ from forcefree.training.windows import WindowSource
 
 def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
     """Train a forecaster and write its model file and training report.
+
+    The model file has the averaged weights of the validation with the smallest one-step error.
 
     Args:
         config: Data, architecture, optimizer and output.
@@ -50,21 +55,29 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     """
     started = time.monotonic()
     keep_freed_memory()
-    checkpoint = _checkpoint(config, resume)
+    digest = data_hash(config.data.files)
+    folder = TrainingFolder(config, digest)
+    checkpoint = folder.go_on() if resume else None
+    if checkpoint is None:
+        folder.refuse_taken()
     trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
+    for trajectory in trajectories:
+        check_trajectory(trajectory, config.model.cutoff)
     early, late = split(trajectories, config.data, config.seed)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
         raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
     seed_everything(config.seed, verbose=False)
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
-    model = _model(config, trajectories, one_step)
+    model = _model(config, trajectories, one_step, digest)
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
     scales = Scales.measure(one_step)
     module = ForecasterModule(model, config, scales, rollouts)
-    trainer = _trainer(config, progress)
+    if checkpoint is None and rank_zero_only.rank == 0:
+        folder.claim()
+    trainer = _trainer(config, folder, progress)
     loaders = (
         training_loader(
             source, config.optimizer.batch, config.validation.every, lambda: trainer.global_step, trainer.global_rank, trainer.world_size
@@ -72,7 +85,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         fixed_loader(windows),
     )
     _fit(trainer, module, loaders, checkpoint)
-    _load_average(model, config)
+    chosen_step = _load_average(model, folder)
     metrics = {name: float(value) for name, value in one_step_errors(model, windows).items()}
     with torch.inference_mode():
         metrics["val_one_step"] = float(unrolled_loss(model, windows, scales).sqrt())
@@ -83,6 +96,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
                 **model.card.training,
                 "validation": metrics,
                 "steps": trainer.global_step,
+                "chosen_step": chosen_step,
                 "seconds": round(time.monotonic() - started),
                 "torch": torch.__version__,
                 "command": "forcefree train, with the configuration stored here",
@@ -95,51 +109,26 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     return config.output
 
 
-def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: str | None) -> None:
+def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # every device validates the same windows
         try:
-            trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+            trainer.fit(
+                module, *loaders, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True if checkpoint else None
+            )
         except SystemExit:
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
 
 
-def _load_average(model: Forecaster, config: TrainingConfig) -> None:
-    """Take the averaged weights from the last checkpoint, which has them however the training got there."""
-    saved = torch.load(config.folder / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    model.cpu().load_state_dict({name.removeprefix("model."): tensor for name, tensor in saved.items()})
+def _load_average(model: Forecaster, folder: TrainingFolder) -> int:
+    """Take the averaged weights from the chosen checkpoint, and tell the step at which it was made."""
+    checkpoint = torch.load(folder.chosen, map_location="cpu", weights_only=True)
+    model.cpu().load_state_dict({name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()})
     model.eval()
-
-
-def data_hash(files: list[Path]) -> str:
-    """SHA-256 over the contents of the data files, in order."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
-    last = config.folder / "last.ckpt"
-    stamp = config.folder / "config.json"
-    wanted = config.model_dump_json(indent=1)
-    if resume:
-        if config.output.exists():
-            raise ForcefreeError(f"{config.output} is finished already; remove it to write it again from its last checkpoint")
-        if not last.is_file():
-            raise ForcefreeError(f"there is no checkpoint {last} to resume from; train without --resume")
-        if stamp.read_text(encoding="utf-8") != wanted:
-            raise ForcefreeError(f"{stamp} differs from this configuration; resume with the configuration that was started")
-        return str(last)
-    if config.output.exists() or last.exists():
-        raise ForcefreeError(f"{config.output} or its checkpoint exists already; resume with --resume, or choose another output")
-    config.folder.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(wanted, encoding="utf-8")
-    return None
+    return int(checkpoint["global_step"])
 
 
 def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
@@ -147,16 +136,17 @@ def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: flo
     return WindowSource(trajectories, horizon, stride=stride, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
 
 
-def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource) -> Forecaster:
+def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource, digest: str) -> Forecaster:
     made = {
-        "data_sha256": data_hash(config.data.files),
+        "data_sha256": digest,
         "trajectories": len(trajectories),
         "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
         "config": json.loads(config.model_dump_json()),
     }
-    if config.initial is not None:
-        return _continued(config, load(config.initial), made)
     species = sorted({int(z) for t in trajectories for z in t.numbers})
+    limits = guard_limits(trajectories)
+    if config.initial is not None:
+        return _continued(config, load(config.initial), made, species)
     first = trajectories[0].provenance
     card = Card(
         name=config.model.name,
@@ -170,7 +160,7 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),
         calculator=first.get("calculator"),
-        guards=guard_limits(trajectories),
+        guards=limits,
         training=made,
     )
     model = build_model(card)
@@ -180,20 +170,26 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
     return model
 
 
-def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any]) -> Forecaster:
+def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any], species: list[int]) -> Forecaster:
     """The initial model under its new name, which remembers how it was made before."""
     if abs(model.card.t_max - config.model.t_max) > 1e-6:
         raise ForcefreeError(
             f"initial model {config.initial} forecasts up to {model.card.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
         )
+    strange = [chemical_symbols[number] for number in species if number not in model.card.species]
+    if strange:
+        known = ", ".join(chemical_symbols[number] for number in model.card.species)
+        raise ForcefreeError(
+            f"initial model {config.initial} knows the elements {known}, not {', '.join(strange)} of the data; leave it out"
+        )
     model.card = model.card.model_copy(update={"name": config.model.name, "training": {**made, "initial": model.card.training}})
     return model.train()
 
 
-def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
+def _trainer(config: TrainingConfig, folder: TrainingFolder, progress: bool) -> Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
-    checkpoints = ModelCheckpoint(dirpath=config.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    checkpoints = ModelCheckpoint(dirpath=folder.path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     attempt = len(list(config.folder.glob("csv-*")))
     return Trainer(
         accelerator=config.accelerator,
@@ -209,6 +205,7 @@ def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
         callbacks=[
             EMAWeightAveraging(decay=config.optimizer.ema, update_starting_at_step=config.optimizer.warmup - 1),
             StopWhenBothStall(config.validation.patience),
+            KeepBest(folder.best),
             checkpoints,
             *([ErrorBar(refresh_rate=20)] if progress else []),
         ],

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forcefree.data.checks import check_finite
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.state import State
@@ -164,6 +165,4 @@ def _check(trajectory: Trajectory, spacing: float, span: int) -> None:
         raise ForcefreeError(
             f"trajectory '{trajectory.name}' has frames {trajectory.spacing:g} fs apart, others {spacing:g} fs; train on one spacing"
         )
-    finite = np.isfinite(trajectory.positions).all() and np.isfinite(trajectory.velocities).all()
-    if not finite:
-        raise ForcefreeError(f"trajectory '{trajectory.name}' has a position or velocity that is not a finite number")
+    check_finite(trajectory)

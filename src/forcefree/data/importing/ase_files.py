@@ -13,6 +13,7 @@ from forcefree.data.importing.source import Block, Source
 from forcefree.data.importing.text import check_xyz
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
+from forcefree.reference.starts import reading_failure
 from forcefree.units import ASE_FEMTOSECOND
 
 _VELOCITY_COLUMNS = ("velocities", "velocity", "vel", "velo")
@@ -52,10 +53,8 @@ def _frames(source: Source, kind: str) -> Iterator[Frame]:
         try:
             atoms = next(images, None)
         except Exception as error:  # ASE's readers raise whatever their parsers meet
-            reason = " ".join(str(error).split())
-            raise ForcefreeError(
-                f"{source.path} cannot be read as {kind} at frame {index} ({type(error).__name__}: {reason}); is it complete?"
-            ) from error
+            reason = reading_failure(error)
+            raise ForcefreeError(f"{source.path} cannot be read as {kind} at frame {index} ({reason}); is it complete?") from error
         if atoms is None:
             return
         yield _frame(atoms, source)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from forcefree.data.checks import check_overlaps
 from forcefree.data.h5md import StoreWriter
 from forcefree.data.importing.checks import Plausibility
 from forcefree.data.importing.formats import READERS, find_format
@@ -101,7 +102,7 @@ class _Work:
         derive: CentralDifferences | None = None
         last = -np.inf
         for block in self.group:
-            trajectory = self._finite(replace(block.trajectory, name=self.name))
+            trajectory = self._sound(replace(block.trajectory, name=self.name))
             if trajectory.times[0] <= last:
                 raise ForcefreeError(
                     f"{self.source.path} goes back in time at {trajectory.times[0]:g} fs; remove frames that are written twice"
@@ -144,7 +145,7 @@ class _Work:
             notes["velocities_kinetic_loss"] = self.checks.loss
         return notes
 
-    def _finite(self, trajectory: Trajectory) -> Trajectory:
+    def _sound(self, trajectory: Trajectory) -> Trajectory:
         for noun in ("times", "positions", "velocities", "energies", "forces"):
             values = getattr(trajectory, noun)
             if values is not None and not bool(np.isfinite(values).all()):
@@ -152,6 +153,10 @@ class _Work:
                 raise ForcefreeError(
                     f"{self.source.path} has {noun} that are not finite numbers, first at {trajectory.times[frame]:g} fs; cut the file before"
                 )
+        try:
+            check_overlaps(trajectory)
+        except ForcefreeError as error:
+            raise ForcefreeError(f"{self.source.path}: {error}") from error
         return trajectory
 
     def _unwrapped(self, trajectory: Trajectory, unwrapper: Unwrapper | None) -> Trajectory:

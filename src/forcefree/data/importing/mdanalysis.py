@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,13 +48,24 @@ def _universe(source: Source) -> Any:
         raise ForcefreeError(f"{source.path} holds coordinates without elements; give a structure of the same atoms with --topology")
     if not topology.is_file():
         raise ForcefreeError(f"topology {topology} does not exist")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), _quiet_destructors():
+        warnings.simplefilter("ignore")
+        try:
             return MDAnalysis.Universe(str(topology), str(source.path), to_guess=())
-    except Exception as error:  # MDAnalysis' parsers raise whatever they meet
-        reason = " ".join(str(error).split())
-        raise ForcefreeError(f"{source.path} cannot be read with topology {topology} ({reason}); do they belong together?") from error
+        except Exception as error:  # MDAnalysis' parsers raise whatever they meet
+            reason = " ".join(str(error).split())
+    raise ForcefreeError(f"{source.path} cannot be read with topology {topology} ({reason}); do they belong together?")
+
+
+@contextmanager
+def _quiet_destructors() -> Iterator[None]:
+    """Readers of MDAnalysis that could not be made complain on the screen once more when they are destroyed."""
+    usual, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        gc.collect()
+        sys.unraisablehook = usual
 
 
 def _atoms(universe: Any, source: Source) -> tuple[NDArray[np.int64], Floats]:
