@@ -1,6 +1,7 @@
 """Put the trained ethanol model and its reference into the package.
 
-    forcefree reference reference.yaml && forcefree train train.yaml && forcefree reference nvt-300K.yaml && python bundle.py
+    forcefree reference reference.yaml && forcefree train train.yaml && forcefree train refine.yaml
+    forcefree reference nvt-300K.yaml && python bundle.py --reference ethanol-nvt-300K.h5
 
 The recommended propagator is the one that held energies and equipartition best in ``benchmarks/nve.py`` and ``benchmarks/nvt.py``.
 """
@@ -26,16 +27,18 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=None, help="NVT store; the bundled one is kept when not given")
     parser.add_argument("--propagator", default="reversible")
     parser.add_argument("--interval", type=float, default=20.0)
-    parser.add_argument("--corrections", type=int, default=2)
+    parser.add_argument("--corrections", type=int, default=1)
     arguments = parser.parse_args()
     model = load(arguments.model)
     chosen = {"name": arguments.propagator, "interval": arguments.interval}
     if arguments.propagator == "reversible":
         chosen["corrections"] = arguments.corrections
+    folder = "examples/ethanol"
     training = {
         **model.card.training,
-        "command": "forcefree reference examples/ethanol/reference.yaml; forcefree train examples/ethanol/train.yaml",
+        "command": f"forcefree reference {folder}/reference.yaml; forcefree train {folder}/train.yaml; forcefree train {folder}/refine.yaml",
     }
+    training["config"] = {**training["config"], "initial": "trajcast-ethanol-first.safetensors", "output": "trajcast-ethanol.safetensors"}
     model.card = model.card.model_copy(
         update={"propagator": chosen, "guards": guard_limits(read_store(arguments.data)), "training": training}
     )
