@@ -40,7 +40,7 @@ class CompiledForecaster(Forecaster):
         options: dict[str, Any] = {"cpp_wrapper": True} if state.positions.device.type == "cpu" else {}
         if hasattr(torch.compiler, "skip_all_guards_unsafe"):
             options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-        self._compiled = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
+        self._compiled: Any = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
 
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Those of the model."""

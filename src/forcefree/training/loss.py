@@ -116,9 +116,7 @@ def reversal_loss(model: Forecaster, state: State, predicted: Departures, times:
     speeds = torch.cat([speeds[:-1].flip(0), state.velocities[None]])
     position_error = (path - turned.positions - turned.velocities * elapsed).to(back.positions) - back.positions
     velocity_error = (-speeds - turned.velocities).to(back.velocities) - back.velocities
-    at_the_end = replace(
-        scales, positions=scales.positions[-1:].expand(len(times)), velocities=scales.velocities[-1:].expand(len(times))
-    )
+    at_the_end = replace(scales, positions=scales.positions[-1:].expand(len(times)), velocities=scales.velocities[-1:].expand(len(times)))
     return _mean_square(state, position_error, velocity_error, at_the_end)
 
 
