@@ -17,7 +17,7 @@ from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
 
 _SECONDS_PER_PASS, _SECONDS_PER_ATOM = 2e-3, 4e-5
-_WORTH_WHILE = 150.0
+_WORTH_WHILE = 90.0
 _NUMBERS = itertools.count()
 
 
