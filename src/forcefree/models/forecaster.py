@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,13 @@ class Departures(NamedTuple):
         velocities: Å/fs, shape (n_times, n_atoms, 3), zero at t = 0.
         participation: Share of each atom in what conserves momentum, shape (n_atoms,), between 0 and 1: zero for an atom
             without neighbours, which must fly straight. All atoms alike where it is not given.
+        penalty: Dimensionless terms that the model adds to the loss while it is trained, a scalar; None for none.
     """
 
     positions: Tensor
     velocities: Tensor
     participation: Tensor | None = None
+    penalty: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,19 @@ class Forecaster(nn.Module, ABC):
         self.card = card
         self._checked: Tensor | None = None
 
+    @classmethod
+    def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:  # noqa: ARG003 (an architecture may need them)
+        """Which frames the architecture starts from and which it forecasts.
+
+        Args:
+            options: Of the architecture.
+            t_max: Longest forecast in fs.
+
+        Returns:
+            The fields ``history_length``, ``history_spacing`` and ``fixed_times`` of the card that are not at their defaults.
+        """
+        return {}
+
     @abstractmethod
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures from free flight after the last frame of the history.
@@ -89,7 +104,10 @@ class Forecaster(nn.Module, ABC):
         departures = self._relative_departures(history, times)
         weights = departures.participation
         return Departures(
-            _without_momentum(departures.positions, last, weights), _without_momentum(departures.velocities, last, weights), weights
+            _without_momentum(departures.positions, last, weights),
+            _without_momentum(departures.velocities, last, weights),
+            weights,
+            departures.penalty,
         )
 
     def forecast(self, history: tuple[State, ...], times: Tensor) -> Frames:

@@ -18,8 +18,17 @@ def build_model(card: Card) -> Forecaster:
     Raises:
         ForcefreeError: If the architecture or its options are unknown.
     """
-    if card.model not in ARCHITECTURES:
-        raise ForcefreeError(f"architecture '{card.model}' is unknown; this forcefree has {', '.join(ARCHITECTURES)}")
-    module, _, name = ARCHITECTURES[card.model].partition(":")
-    architecture: type[Forecaster] = getattr(importlib.import_module(module), name)
-    return architecture(card)
+    return find_architecture(card.model)(card)
+
+
+def find_architecture(name: str) -> type[Forecaster]:
+    """The class of an architecture.
+
+    Raises:
+        ForcefreeError: If there is none of that name.
+    """
+    if name not in ARCHITECTURES:
+        raise ForcefreeError(f"architecture '{name}' is unknown; this forcefree has {', '.join(ARCHITECTURES)}")
+    module, _, attribute = ARCHITECTURES[name].partition(":")
+    architecture: type[Forecaster] = getattr(importlib.import_module(module), attribute)
+    return architecture

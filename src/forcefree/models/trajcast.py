@@ -7,6 +7,8 @@ of absolute ones, any time inside the interval, and refinement of the provisiona
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,11 @@ class TrajCast(Forecaster):
         self.register_buffer("lookup", lookup, persistent=False)
         self._neighbours = Neighbours(card.cutoff)
         self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
+
+    @classmethod
+    def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:
+        """The fixed head has one time only; see :meth:`Forecaster.timing`."""
+        return {"fixed_times": [t_max]} if options.get("head") == "fixed" else {}
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:
         """Normalise the heads by the root mean square departures of the training data after ``t_max``.

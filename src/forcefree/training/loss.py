@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from forcefree.models.forecaster import Forecaster
+from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
 from forcefree.training.windows import Windows, WindowSource
 from forcefree.units import KINETIC_UNIT
@@ -76,12 +76,14 @@ def unrolled_loss(model: Forecaster, windows: Windows, scales: Scales, unroll: i
         velocity_error = (windows.velocities[rows] - state.velocities).to(predicted.velocities) - predicted.velocities
         for error, scale in ((position_error, scales.positions), (velocity_error, scales.velocities)):
             total = total + 0.5 * (weights * (error / scale.to(error)[:, None, None]).square()).mean()
+        if predicted.penalty is not None:
+            total = total + predicted.penalty
         if energy_weight and windows.forces is not None:
             energy = energy_error(state, windows.velocities[rows], windows.forces[rows], position_error, velocity_error)
             total = total + energy_weight * (energy / scales.energy).square().mean()
         if segment + 1 < unroll:
-            state = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
-            history = (state,)
+            history = _advanced(history, predicted, times)
+            state = history[-1]
     return total / unroll
 
 
@@ -114,6 +116,12 @@ def _kinetic_change(windows: Windows) -> Tensor:
     return 0.5 * KINETIC_UNIT * state.sum(state.masses * difference)
 
 
-def _advanced(state: State, positions: Tensor, velocities: Tensor, elapsed: Tensor) -> State:
-    flown = state.positions + state.velocities * elapsed[state.system, None]
-    return state.with_(positions=flown + positions.to(flown), velocities=state.velocities + velocities.to(flown), time=state.time + elapsed)
+def _advanced(history: tuple[State, ...], predicted: Departures, times: Tensor) -> tuple[State, ...]:
+    """The history, as long as before, that ends with the last forecast frame."""
+    state, length = history[-1], len(history)
+    frames = []
+    for positions, velocities, elapsed in zip(predicted.positions[-length:], predicted.velocities[-length:], times[-length:], strict=True):
+        flown = state.positions + state.velocities * elapsed[state.system, None]
+        moved, faster = flown + positions.to(flown), state.velocities + velocities.to(flown)
+        frames.append(state.with_(positions=moved, velocities=faster, time=state.time + elapsed))
+    return (*history, *frames)[-length:]

@@ -22,7 +22,7 @@ from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
-from forcefree.models.registry import build_model
+from forcefree.models.registry import build_model, find_architecture
 from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loader import fixed_loader, training_loader
@@ -31,7 +31,7 @@ from forcefree.training.module import ForecasterModule, one_step_errors, rollout
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
-from forcefree.training.windows import WindowSource
+from forcefree.training.windows import WindowSource, window_source
 
 
 def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
@@ -143,8 +143,13 @@ def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
 
 
 def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
-    stride = round(config.model.t_max / trajectories[0].spacing) if config.model.options.get("head") == "fixed" else 1
-    return WindowSource(trajectories, horizon, stride=stride, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
+    return window_source(
+        trajectories, horizon, _timing(config), time_reversal=reversal and config.data.time_reversal, seed=config.seed
+    )
+
+
+def _timing(config: TrainingConfig) -> dict[str, Any]:
+    return find_architecture(config.model.architecture).timing(config.model.options, config.model.t_max)
 
 
 def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource) -> Forecaster:
@@ -164,8 +169,8 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         options=config.model.options,
         species=species,
         t_max=config.model.t_max,
-        fixed_times=[config.model.t_max] if config.model.options.get("head") == "fixed" else None,
         cutoff=config.model.cutoff,
+        **_timing(config),
         ensemble=str(first.get("ensemble", "unknown")),
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),
