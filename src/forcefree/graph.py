@@ -75,8 +75,16 @@ class Neighbours:
         self._origin: State | None = None
         self._all = False
 
-    def __call__(self, state: State) -> Pairs:
-        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences."""
+    def __call__(self, state: State, reach: float = 0.0) -> Pairs:
+        """Pairs of ``state``: all within the cutoff, and perhaps some beyond it that the envelope silences.
+
+        Args:
+            state: One or more systems.
+            reach: Extra distance in Å, for atoms that were or will be nearer in another frame; where it is not zero, only
+                lists of all pairs are kept.
+        """
+        if reach and not _keeps_all_pairs(state):
+            return find_pairs(state, self.cutoff + reach)
         if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
             self._pairs = find_pairs(state, self.cutoff + self.skin)
             self._origin = state

@@ -82,7 +82,7 @@ class Forecaster(nn.Module, ABC):
         """Departures from free flight after the last frame of the history.
 
         Args:
-            history: States, oldest first, velocities relative to the centre of mass.
+            history: States, oldest first, positions and velocities as seen from the last frame's moving centre of mass.
             times: fs, shape (n_times, n_systems).
 
         Returns:
@@ -137,10 +137,14 @@ class Forecaster(nn.Module, ABC):
         return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
 
     def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
-        """What the subclass says of the history seen from its centre of mass."""
+        """What the subclass says of the history seen from the last frame's centre of mass, which flies on."""
         last = history[-1]
         drift = last.mean_by_mass(last.velocities)[last.system]
-        return Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
+        earlier = (
+            s.with_(positions=s.positions + drift * (last.time - s.time)[s.system, None], velocities=s.velocities - drift)
+            for s in history[:-1]
+        )
+        return Departures(*self.departures((*earlier, last.with_(velocities=last.velocities - drift)), times))
 
     def propagate(self, state: State, interval: float) -> State:
         """One forecast of a one-frame model as a map from a state to the state ``interval`` fs later."""

@@ -143,9 +143,7 @@ def _checkpoint(config: TrainingConfig, resume: bool) -> str | None:
 
 
 def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
-    return window_source(
-        trajectories, horizon, _timing(config), time_reversal=reversal and config.data.time_reversal, seed=config.seed
-    )
+    return window_source(trajectories, horizon, _timing(config), time_reversal=reversal and config.data.time_reversal, seed=config.seed)
 
 
 def _timing(config: TrainingConfig) -> dict[str, Any]:
