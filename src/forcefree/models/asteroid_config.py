@@ -19,7 +19,7 @@ class AsteroidConfig(Settings):
     lags: int = Field(default=3, ge=1)
     """Earlier frames in the delay vector of a frame; frames that have as many before them are rows of the Hankel matrix."""
 
-    noise: float = Field(default=1e-4, gt=0.0)
+    noise: float = Field(default=1e-3, gt=0.0)
     """Resolution of the delay vectors, relative to the departure from free flight at ``t_max``; larger for rougher rollouts."""
 
     channels: int = Field(default=32, ge=4)

@@ -84,33 +84,35 @@ class Decoder(nn.Module):
         Returns:
             Departures in units of the atom's scale, shape (n_atoms, 3, 2 horizon).
         """
-        window = torch.arange(len(scalars), device=scalars.device)
+        window = self.cross.remember(scalars, vectors)
         carried = torch.zeros_like(proposal[..., :2])
-        tokens: list[tuple[Tensor, Tensor]] = []
+        memory: list[tuple[Tensor, Tensor]] = []
         corrected = []
         for step in range(self._horizon):
             carried = torch.stack([carried[..., 0] + carried[..., 1], carried[..., 1]], dim=-1)
             ahead = proposal[..., step :: self._horizon]
             spread = self.spread[step :: self._horizon]
             around = self._around(step, ahead + carried, present, frames)
-            token = (
+            token = self.spatial(
                 scalars[-1:] + self.step.weight[step],
                 vectors[-1:] + self.carry(torch.cat([carried / spread, ahead / spread], dim=-1))[None],
+                around,
             )
-            tokens.append(self.spatial(*token, around))
-            change = self._correction(tokens, scalars, vectors, window)
+            memory.append(self.own.remember(*token))
+            change = self._correction(token, memory, window)
             carried = carried + present.voice[:, None, None] * spread * change
             corrected.append(ahead + carried)
         return torch.stack(corrected, dim=-1).flatten(-2)
 
-    def _correction(self, tokens: list[tuple[Tensor, Tensor]], scalars: Tensor, vectors: Tensor, window: Tensor) -> Tensor:
+    def _correction(self, token: tuple[Tensor, Tensor], memory: list[tuple[Tensor, Tensor]], window: tuple[Tensor, Tensor]) -> Tensor:
         """Correction of the last token's frame in units of the spread, bounded in length, shape (n_atoms, 3, 2)."""
-        own_scalars, own_vectors = (torch.cat(part) for part in zip(*tokens, strict=True))
-        steps = torch.arange(len(tokens), device=window.device)
-        looking, now = own_scalars[-1:], steps[-1:]
-        heard, pulled = self.own(looking, own_scalars, own_vectors, now, steps)
-        seen, drawn = self.cross(looking, scalars, vectors, now + len(window), window)
-        _, moved = updated(self.update, looking + heard + seen, own_vectors[-1:] + pulled + drawn)
+        scalars, vectors = token
+        past = (torch.cat([keys for keys, _ in memory]), torch.cat([values for _, values in memory]))
+        steps = torch.arange(len(memory), device=scalars.device)
+        rows = torch.arange(len(window[0]), device=scalars.device)
+        heard, pulled = self.own(scalars, past, steps[-1:], steps)
+        seen, drawn = self.cross(scalars, window, steps[-1:] + len(rows), rows)
+        _, moved = updated(self.update, scalars + heard + seen, vectors + pulled + drawn)
         change: Tensor = self.readout(moved)[0]
         return change / (1.0 + change.square().sum(dim=1, keepdim=True) / _FURTHEST**2).sqrt()
 

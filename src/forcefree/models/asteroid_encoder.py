@@ -56,7 +56,7 @@ class Encoder(nn.Module):
         scalars, vectors = self.element(species).expand(len(modes), -1, -1), self.delay(modes)
         for spatial, temporal, update in zip(self.spatial, self.temporal, self.updates, strict=True):
             scalars, vectors = spatial(scalars, vectors, around)
-            heard, pulled = temporal(scalars, scalars, vectors, rows, rows)
+            heard, pulled = temporal(scalars, temporal.remember(scalars, vectors), rows, rows)
             scalars, vectors = updated(update, scalars + heard, vectors + pulled)
         return scalars, vectors
 

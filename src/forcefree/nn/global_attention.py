@@ -44,16 +44,15 @@ class GlobalAttention(nn.Module):
         Returns:
             Sums of the shapes of scalars and vectors.
         """
-        heads = (self._heads, -1)
-        query, key, value = (padding.pad(layer(scalars)).unflatten(-1, heads) for layer in (self.query, self.key, self.scalar_value))
-        arrows = padding.pad(self.vector_value(vectors)).unflatten(-1, heads)
-        logits = torch.einsum("tsihc,tsjhc->tshij", query, key) * query.shape[-1] ** -0.5
+        query, key = (padding.pad(layer(scalars)).unflatten(-1, (self._heads, -1)).transpose(2, 3) for layer in (self.query, self.key))
+        said = torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2).unflatten(-1, (self._heads, -1))
+        value = padding.pad(said.transpose(2, 3).flatten(-2)).transpose(2, 3)
         bias = self.bias(torch.stack([closeness, closeness.square()], dim=-1)).movedim(-1, 2)
-        weight = padding.pad(voice)[:, :, None, None] * bounded_exp(logits + bias)
+        logits = query @ key.transpose(3, 4) * query.shape[-1] ** -0.5 + bias
+        weight = padding.pad(voice)[:, :, None, None] * bounded_exp(logits)
         attention = weight / (1.0 + weight.sum(dim=-1, keepdim=True))
-        heard = torch.einsum("tshij,tsjhc->tsihc", attention, value).flatten(-2)
-        pulled = torch.einsum("tshij,tsjahc->tsiahc", attention, arrows).flatten(-2)
-        return padding.unpad(heard), padding.unpad(pulled)
+        heard = padding.unpad((attention @ value).transpose(2, 3)).unflatten(-1, (4, -1)).transpose(2, 3).flatten(-2)
+        return heard[..., 0, :], heard[..., 1:, :]
 
 
 def closeness(state: State, positions: Tensor, padding: Padding) -> Tensor:

@@ -24,28 +24,38 @@ class TemporalAttention(nn.Module):
         self.vector_value = nn.Linear(channels, channels, bias=False)
         self.lag_bias = nn.Parameter(torch.zeros(longest, heads))
 
-    def forward(
-        self, scalars: Tensor, seen_scalars: Tensor, seen_vectors: Tensor, times: Tensor, seen_times: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def remember(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """What tokens show to those that look at them, to be kept for as long as they can be seen.
+
+        Args:
+            scalars: Shape (n_seen, n_atoms, channels).
+            vectors: Shape (n_seen, n_atoms, 3, channels).
+
+        Returns:
+            Keys (n_seen, n_atoms, heads, channels / heads) and values (n_seen, n_atoms, 4, heads, channels / heads).
+        """
+        heads = (self._heads, -1)
+        value = torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2)
+        return self.key(scalars).unflatten(-1, heads), value.unflatten(-1, heads)
+
+    def forward(self, scalars: Tensor, memory: tuple[Tensor, Tensor], times: Tensor, seen_times: Tensor) -> tuple[Tensor, Tensor]:
         """What each token takes from the tokens of its atom that are not later.
 
         Args:
             scalars: Of the tokens that look, shape (n_tokens, n_atoms, channels).
-            seen_scalars: Of those that can be seen, shape (n_seen, n_atoms, channels).
-            seen_vectors: Shape (n_seen, n_atoms, 3, channels).
+            memory: What those that can be seen show.
             times: Step of each token that looks, shape (n_tokens,).
-            seen_times: Step of each that can be seen, none later than all that look, shape (n_seen,).
+            seen_times: Step of each that can be seen, the first not later than any that looks, shape (n_seen,).
 
         Returns:
             Shapes (n_tokens, n_atoms, channels) and (n_tokens, n_atoms, 3, channels).
         """
-        heads = (self._heads, -1)
-        query = self.query(scalars).unflatten(-1, heads)
-        key, value = (layer(seen_scalars).unflatten(-1, heads) for layer in (self.key, self.scalar_value))
-        arrows = self.vector_value(seen_vectors).unflatten(-1, heads)
+        keys, values = memory
+        query = self.query(scalars).unflatten(-1, (self._heads, -1))
         lag = times[:, None] - seen_times
-        logits = torch.einsum("tahc,uahc->tuah", query, key) * query.shape[-1] ** -0.5
+        logits = (query[:, None] * keys).sum(dim=-1) * query.shape[-1] ** -0.5
         logits = logits + self.lag_bias[lag.clamp(0, len(self.lag_bias) - 1)][:, :, None]
         attention = logits.masked_fill((lag < 0)[:, :, None, None], -torch.inf).softmax(dim=1)
-        heard = torch.einsum("tuah,uahc->tahc", attention, value).flatten(-2)
-        return heard, torch.einsum("tuah,uaxhc->taxhc", attention, arrows).flatten(-2)
+        seen = [(weight[:, :, None, :, None] * values).sum(dim=0) for weight in attention]
+        heard = torch.stack(seen).flatten(-2)
+        return heard[:, :, 0], heard[:, :, 1:]
