@@ -94,7 +94,7 @@ class Asteroid(Forecaster):
         window = (torch.stack([s.positions for s in history]), torch.stack([s.velocities for s in history]))
         rows = torch.arange(config.lags, len(history), device=scale.device)
         modes = self.modes(window, scale)
-        pairs = self._neighbours(last, 2.0 * float((window[0] - last.positions).norm(dim=-1).max()))
+        pairs = self._neighbours(last, 2.0 * float((window[0] - last.positions).detach().norm(dim=-1).max()))
         around, separations, velocities = self._surroundings(window, rows, pairs, species, last, precision)
         scalars, vectors = self.encoder(modes, species, around)
         delay = self.primary(modes, vectors, species, around.voice)
