@@ -103,7 +103,8 @@ def hankel_dmd(windows: Windows, delays: int = 4, rank: int = 6) -> Tensor:
     left, values, right = torch.linalg.svd(before, full_matrices=False)
     kept = min(rank, values.shape[-1])
     left, right = left[..., :kept], right[:, :kept].transpose(1, 2)
-    inverse = 1.0 / values[:, :kept].clamp_min(1e-10 * values[:, :1])
+    values = values[:, :kept]
+    inverse = torch.where(values > 1e-10 * values[:, :1], 1.0 / values, 0.0)
     step = left.transpose(1, 2) @ after @ right * inverse[:, None]
     coordinates = left.transpose(1, 2) @ embedded[..., -1:]
     forecast = []

@@ -136,18 +136,17 @@ class Asteroid(Forecaster):
         voice = participation(distances, edges.receiver, len(rows) * last.n_atoms, edges.degree, self.card.cutoff)
         padding = Padding.of(last)
         near = closeness(last, positions, padding).to(precision) if self.config.global_attention else None
-        return Surroundings(edges, near, voice.unflatten(0, (len(rows), last.n_atoms)), padding), separations, relative
+        return Surroundings(edges, near, voice.view(len(rows), last.n_atoms), padding), separations, relative
 
     def _recovered(self, delay: Tensor, species: Tensor) -> Tensor:
         assert self.conjugate is not None
-        rows = delay.shape[:2]
-        recovered: Tensor = self.conjugate((delay / self.primary.spread).flatten(0, 1), species.repeat(rows[0])).unflatten(0, rows)
-        return recovered
+        recovered: Tensor = self.conjugate((delay / self.primary.spread).flatten(0, 1), species.repeat(len(delay)))
+        return recovered.view(*delay.shape[:3], -1)
 
     def _at(self, departures: Tensor, times: Tensor, last: State) -> tuple[Tensor, Tensor]:
         """Displacements (Å) and velocities (Å/fs) at ``times`` (n_times, n_systems) from departures (n_atoms, 3, 2 horizon) in Å."""
         step = torch.round(times / self.config.spacing).to(torch.int64).clamp(0, self.horizon)[:, last.system]
-        table = torch.nn.functional.pad(departures.unflatten(-1, (2, self.horizon)), (1, 0))
+        table = torch.nn.functional.pad(departures.reshape(*departures.shape[:2], 2, self.horizon), (1, 0))
         atoms = torch.arange(last.n_atoms, device=step.device)
         chosen = table.permute(3, 0, 1, 2)[step, atoms]
         return chosen[..., 0], chosen[..., 1] / self.config.spacing

@@ -12,8 +12,37 @@ from forcefree.nn.temporal_attention import TemporalAttention
 from forcefree.nn.update import GatedUpdate
 
 
-class Encoder(nn.Module):
+class EncoderLayer(nn.Module):
     """Spatial attention inside every frame, then attention of every atom to its earlier frames.
+
+    Args:
+        config: Widths.
+        n_features: Invariant features of a pair.
+    """
+
+    def __init__(self, config: AsteroidConfig, n_features: int) -> None:
+        super().__init__()
+        self.spatial = SpatialAttention(
+            config.channels,
+            n_features,
+            config.filter_width,
+            config.heads,
+            use_local=config.local_attention,
+            use_global=config.global_attention,
+        )
+        self.temporal = TemporalAttention(config.channels, config.heads, config.window)
+        self.update = GatedUpdate(config.channels)
+
+    def forward(self, scalars: Tensor, vectors: Tensor, around: Surroundings) -> tuple[Tensor, Tensor]:
+        """Scalars (n_rows, n_atoms, channels) and vectors (n_rows, n_atoms, 3, channels), updated."""
+        rows = torch.arange(len(scalars), device=scalars.device)
+        scalars, vectors = self.spatial(scalars, vectors, around)
+        heard, pulled = self.temporal(scalars, self.temporal.remember(scalars, vectors), rows, rows)
+        return updated(self.update, scalars + heard, vectors + pulled)
+
+
+class Encoder(nn.Module):
+    """Tokens of atoms and frames from elements and from how the recent past departs from free flight.
 
     Args:
         config: Widths and depths.
@@ -24,22 +53,9 @@ class Encoder(nn.Module):
 
     def __init__(self, config: AsteroidConfig, n_species: int, n_modes: int, n_features: int) -> None:
         super().__init__()
-        channels = config.channels
-        self.element = nn.Embedding(n_species, channels)
-        self.delay = nn.Linear(n_modes, channels, bias=False)
-        self.spatial = nn.ModuleList(
-            SpatialAttention(
-                channels,
-                n_features,
-                config.filter_width,
-                config.heads,
-                use_local=config.local_attention,
-                use_global=config.global_attention,
-            )
-            for _ in range(config.layers)
-        )
-        self.temporal = nn.ModuleList(TemporalAttention(channels, config.heads, config.window) for _ in range(config.layers))
-        self.updates = nn.ModuleList(GatedUpdate(channels) for _ in range(config.layers))
+        self.element = nn.Embedding(n_species, config.channels)
+        self.delay = nn.Linear(n_modes, config.channels, bias=False)
+        self.layers = nn.ModuleList(EncoderLayer(config, n_features) for _ in range(config.layers))
 
     def forward(self, modes: Tensor, species: Tensor, around: Surroundings) -> tuple[Tensor, Tensor]:
         """Tokens of every atom and frame, which know that frame and earlier ones only.
@@ -52,12 +68,9 @@ class Encoder(nn.Module):
         Returns:
             Scalars (n_rows, n_atoms, channels) and vectors (n_rows, n_atoms, 3, channels).
         """
-        rows = torch.arange(len(modes), device=modes.device)
         scalars, vectors = self.element(species).expand(len(modes), -1, -1), self.delay(modes)
-        for spatial, temporal, update in zip(self.spatial, self.temporal, self.updates, strict=True):
-            scalars, vectors = spatial(scalars, vectors, around)
-            heard, pulled = temporal(scalars, temporal.remember(scalars, vectors), rows, rows)
-            scalars, vectors = updated(update, scalars + heard, vectors + pulled)
+        for layer in self.layers:
+            scalars, vectors = layer(scalars, vectors, around)
         return scalars, vectors
 
 
@@ -92,4 +105,5 @@ class PrimaryMap(nn.Module):
             Departures in units of the atom's scale, shape (n_rows, n_atoms, 3, 2 horizon).
         """
         linear = torch.einsum("tack,akh->tach", modes, self.linear[species])
-        return voice[..., None, None] * (linear + self.spread * self.readout(vectors))
+        delay: Tensor = voice[..., None, None] * (linear + self.spread * self.readout(vectors))
+        return delay

@@ -83,5 +83,5 @@ def _from_last(window: tuple[Tensor, Tensor], delay: Tensor, rows: Tensor, scale
     flown = positions[rows][:, None] + velocities[rows][:, None] * (spacing * ahead).to(positions)[:, None, None]
     shift = flown - positions[-1] - velocities[-1] * since.to(positions)
     turn = (spacing * (velocities[rows] - velocities[-1]))[:, None].expand_as(shift)
-    own = nn.functional.pad(delay.unflatten(-1, (2, horizon)), (1, 0)).movedim(-1, 1)
+    own = nn.functional.pad(delay.reshape(*delay.shape[:-1], 2, horizon), (1, 0)).movedim(-1, 1)
     return torch.stack([shift, turn], dim=-1).to(delay) / scale + own

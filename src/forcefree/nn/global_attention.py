@@ -44,15 +44,20 @@ class GlobalAttention(nn.Module):
         Returns:
             Sums of the shapes of scalars and vectors.
         """
-        query, key = (padding.pad(layer(scalars)).unflatten(-1, (self._heads, -1)).transpose(2, 3) for layer in (self.query, self.key))
-        said = torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2).unflatten(-1, (self._heads, -1))
+        query, key = (self._split(padding.pad(layer(scalars))).transpose(2, 3) for layer in (self.query, self.key))
+        said = self._split(torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2))
         value = padding.pad(said.transpose(2, 3).flatten(-2)).transpose(2, 3)
         bias = self.bias(torch.stack([closeness, closeness.square()], dim=-1)).movedim(-1, 2)
         logits = query @ key.transpose(3, 4) * query.shape[-1] ** -0.5 + bias
         weight = padding.pad(voice)[:, :, None, None] * bounded_exp(logits)
         attention = weight / (1.0 + weight.sum(dim=-1, keepdim=True))
-        heard = padding.unpad((attention @ value).transpose(2, 3)).unflatten(-1, (4, -1)).transpose(2, 3).flatten(-2)
+        heard = padding.unpad((attention @ value).transpose(2, 3))
+        heard = heard.reshape(*heard.shape[:-1], 4, -1).transpose(2, 3).flatten(-2)
         return heard[..., 0, :], heard[..., 1:, :]
+
+    def _split(self, values: Tensor) -> Tensor:
+        """The last dimension split into heads."""
+        return values.reshape(*values.shape[:-1], self._heads, -1)
 
 
 def closeness(state: State, positions: Tensor, padding: Padding) -> Tensor:

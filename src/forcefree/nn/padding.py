@@ -37,9 +37,10 @@ class Padding:
     def pad(self, values: Tensor) -> Tensor:
         """From (n_rows, n_atoms, ...) to (n_rows, n_systems, largest, ...), with zeros on empty seats."""
         if self.n_systems * self.largest == values.shape[1]:
-            return values.unflatten(1, (self.n_systems, self.largest))
+            return values.reshape(len(values), self.n_systems, self.largest, *values.shape[2:])
         padded = values.new_zeros(len(values), self.n_systems * self.largest, *values.shape[2:])
-        return padded.index_copy(1, self.system * self.largest + self.seat, values).unflatten(1, (self.n_systems, self.largest))
+        filled = padded.index_copy(1, self.system * self.largest + self.seat, values)
+        return filled.view(len(values), self.n_systems, self.largest, *values.shape[2:])
 
     def unpad(self, values: Tensor) -> Tensor:
         """From (n_rows, n_systems, largest, ...) back to (n_rows, n_atoms, ...)."""

@@ -61,11 +61,10 @@ class SpatialAttention(nn.Module):
         Returns:
             Scalars and vectors of the same shapes.
         """
-        rows, atoms = scalars.shape[:2]
         new_scalars, new_vectors = scalars, vectors
         if self.near is not None:
             heard, pulled = self.near(scalars.flatten(0, 1), vectors.flatten(0, 1), around.edges)
-            new_scalars, new_vectors = new_scalars + heard.unflatten(0, (rows, atoms)), new_vectors + pulled.unflatten(0, (rows, atoms))
+            new_scalars, new_vectors = new_scalars + heard.view(scalars.shape), new_vectors + pulled.view(vectors.shape)
         if self.far is not None and self.gate is not None and around.closeness is not None:
             heard, pulled = self.far(scalars, vectors, around.closeness, around.voice, around.padding)
             open_scalars, open_vectors = torch.sigmoid(self.gate(scalars)).chunk(2, dim=-1)
@@ -75,10 +74,9 @@ class SpatialAttention(nn.Module):
 
 def updated(update: nn.Module, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """A gated update of tokens (n_rows, n_atoms, ...), all alike, which sees them no larger than order one."""
-    rows = scalars.shape[:2]
     own = settled(scalars.flatten(0, 1), vectors.flatten(0, 1))
     changed = update(*own)
-    return scalars + (changed[0] - own[0]).unflatten(0, rows), vectors + (changed[1] - own[1]).unflatten(0, rows)
+    return scalars + (changed[0] - own[0]).view(scalars.shape), vectors + (changed[1] - own[1]).view(vectors.shape)
 
 
 def settled(scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:

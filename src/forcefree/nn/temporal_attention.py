@@ -34,9 +34,8 @@ class TemporalAttention(nn.Module):
         Returns:
             Keys (n_seen, n_atoms, heads, channels / heads) and values (n_seen, n_atoms, 4, heads, channels / heads).
         """
-        heads = (self._heads, -1)
         value = torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2)
-        return self.key(scalars).unflatten(-1, heads), value.unflatten(-1, heads)
+        return self._split(self.key(scalars)), self._split(value)
 
     def forward(self, scalars: Tensor, memory: tuple[Tensor, Tensor], times: Tensor, seen_times: Tensor) -> tuple[Tensor, Tensor]:
         """What each token takes from the tokens of its atom that are not later.
@@ -51,7 +50,7 @@ class TemporalAttention(nn.Module):
             Shapes (n_tokens, n_atoms, channels) and (n_tokens, n_atoms, 3, channels).
         """
         keys, values = memory
-        query = self.query(scalars).unflatten(-1, (self._heads, -1))
+        query = self._split(self.query(scalars))
         lag = times[:, None] - seen_times
         logits = (query[:, None] * keys).sum(dim=-1) * query.shape[-1] ** -0.5
         logits = logits + self.lag_bias[lag.clamp(0, len(self.lag_bias) - 1)][:, :, None]
@@ -59,3 +58,7 @@ class TemporalAttention(nn.Module):
         seen = [(weight[:, :, None, :, None] * values).sum(dim=0) for weight in attention]
         heard = torch.stack(seen).flatten(-2)
         return heard[:, :, 0], heard[:, :, 1:]
+
+    def _split(self, values: Tensor) -> Tensor:
+        """The last dimension split into heads."""
+        return values.reshape(*values.shape[:-1], self._heads, -1)
