@@ -25,7 +25,8 @@ from forcefree.reference.config import CalculatorConfig
 from forcefree.training.windows import window_source
 
 HISTORY, HORIZON = 16, 32
-MD17_SPACING = 1.0
+MD17_SPACING = 1.0  # fs
+LORENZ_SPACINGS = (0.01, 0.02)
 
 
 def baselines(training: list[Trajectory], timing: dict[str, float | int], horizon: float, windows: int) -> dict[str, list[Predictor]]:
@@ -81,8 +82,9 @@ def main() -> None:
         table.add(figure.name, figure.value, figure.unit, at_most=figure.at_most, seeds=figure.seeds, error=figure.error)
 
     if arguments.lorenz:
-        for figure in lorenz_figures(range(arguments.lorenz)):
-            add(figure)
+        for spacing in LORENZ_SPACINGS:
+            for figure in lorenz_figures(range(arguments.lorenz), spacing=spacing):
+                add(figure)
     horizon = HORIZON * arguments.spacing
     timing = {"history_length": HISTORY, "history_spacing": arguments.spacing}
     training = [run for path in arguments.training for run in read_store(path)]

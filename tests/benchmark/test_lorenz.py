@@ -72,7 +72,7 @@ def test_features_are_one_function_of_the_state() -> None:
 
 @pytest.mark.slow
 def test_figures_of_the_table() -> None:
-    figures = {figure.name.split(", ")[-1]: figure for figure in lorenz_figures(range(2))}
+    figures = {figure.name.split(", ")[-1]: figure for figure in lorenz_figures(range(2), spacing=0.01)}
     assert figures["STI core: normalised RMSE"].seeds == 2
     assert figures["STI core: normalised RMSE"].at_most == 0.5
     assert figures["ARNN: normalised RMSE"].at_most is None

@@ -113,3 +113,37 @@ def test_the_energy_term_counts_errors_along_the_trajectory_only(trajectories: l
     costs = [float(unrolled_loss(model, windows, scales, 1, weight)) for model in (along, across) for weight in (0.0, 1.0)]
     assert costs[1] > 1.5 * costs[0]
     assert costs[3] == pytest.approx(costs[2], rel=1e-6)
+
+
+class Continued(Told):
+    """Knows the truth, and notes the history that it is given."""
+
+    def __init__(self, answers: list[tuple[Tensor, Tensor]], penalty: float | None = None) -> None:
+        super().__init__(answers)
+        self.seen: list[tuple[State, ...]] = []
+        self.penalty = None if penalty is None else torch.tensor(penalty)
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        self.seen.append(history)
+        return super().departures(history, times)._replace(penalty=self.penalty)
+
+
+def test_an_unrolled_loss_hands_a_whole_history_on(trajectories: list[Trajectory]) -> None:
+    source = WindowSource(trajectories, 6.0, history_length=4, seed=2, time_reversal=False)
+    windows = source.draw(8, 0)
+    scales = Scales.measure(WindowSource(trajectories, 3.0, history_length=4, seed=9))
+    positions, velocities = windows.departures()
+    middle = windows.history[-1].with_(positions=windows.positions[2], velocities=windows.velocities[2])
+    second = Windows((middle,), windows.times[:3], windows.positions[3:], windows.velocities[3:]).departures()
+    model = Continued([(positions[:3], velocities[:3]), second])
+    assert float(unrolled_loss(model, windows, scales, unroll=2)) < 1e-10
+    assert [len(history) for history in model.seen] == [4, 4]
+    (start, *late) = model.seen[1]
+    torch.testing.assert_close(start.time, windows.history[-1].time)
+    for frame, position in zip(late, windows.positions[:3], strict=True):
+        torch.testing.assert_close(frame.positions, position, rtol=0.0, atol=1e-6)
+
+
+def test_a_penalty_of_the_model_is_added(windows: Windows, trajectories: list[Trajectory]) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    assert float(unrolled_loss(Continued([windows.departures()], 0.25), windows, scales)) == pytest.approx(0.25, rel=1e-6)

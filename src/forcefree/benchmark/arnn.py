@@ -18,7 +18,7 @@ from forcefree.nn.hankel import unhankel
 
 Floats = NDArray[np.float64]
 _WIDTHS = (400, 400, 300, 150)
-_SOFTNESS = 2.5
+_GAIN = 2.5
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class ArnnOptions:
 
 def random_features(states: Floats, rng: np.random.Generator) -> Floats:
     """Outputs of a random tanh network with the same weights at all times, shape (n_times, 150)."""
-    values = (states - states.mean(axis=0)) / (states.std(axis=0) + 1e-12)
+    values: Floats = (states - states.mean(axis=0)) / (states.std(axis=0) + 1e-12)
     for width in _WIDTHS:
         weights = rng.standard_normal((values.shape[1], width)) / np.sqrt(values.shape[1])
-        values = np.tanh(_SOFTNESS * values @ weights)
+        values = np.tanh(_GAIN * values @ weights)
     return values
 
 
@@ -83,12 +83,14 @@ def forecast(states: Floats, target: Floats, rng: np.random.Generator, options: 
         unknown = smooth
         if change < options.tolerance:
             break
-    return mean + scale * unknown
+    found: Floats = mean + scale * unknown
+    return found
 
 
 def _delay_matrix(series: Floats, columns: int, length: int) -> Floats:
     """Delay vector of each observed time, shape (columns, length)."""
-    return np.lib.stride_tricks.sliding_window_view(series, length)[:columns]
+    matrix: Floats = np.lib.stride_tricks.sliding_window_view(series, length)[:columns]
+    return matrix
 
 
 def _antidiagonals(matrix: Floats) -> Floats:

@@ -58,7 +58,7 @@ class RidgeForecast:
         past, future = _past(windows, spacing), windows.departures()[0].permute(1, 2, 0)
         numbers = windows.history[-1].numbers
         weights = {}
-        for number in numbers.unique().tolist():
+        for number in torch.unique(numbers).tolist():
             inputs, outputs = past[numbers == number].flatten(0, 1), future[numbers == number].flatten(0, 1)
             scale = inputs.square().mean(dim=0).sqrt()
             inputs = inputs / scale
@@ -94,7 +94,7 @@ def hankel_dmd(windows: Windows, delays: int = 4, rank: int = 6) -> Tensor:
         rank: Singular vectors kept.
     """
     systems = windows.history[-1].n_systems
-    series = torch.stack([state.positions for state in windows.history]).unflatten(1, (systems, -1)).flatten(2)
+    series = torch.stack([state.positions for state in windows.history]).view(len(windows.history), systems, -1)
     centre = series[-1]
     frames = (series - centre).transpose(0, 1)
     columns = frames.shape[1] - delays + 1

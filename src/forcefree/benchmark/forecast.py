@@ -51,11 +51,12 @@ class Figure:
         return cls(name, float(np.mean(values)), unit, len(values), error, at_most)
 
 
-def lorenz_figures(seeds: Sequence[int], *, window: int = 50, ahead: int = 15) -> Iterator[Figure]:
+def lorenz_figures(seeds: Sequence[int], *, spacing: float, window: int = 50, ahead: int = 15) -> Iterator[Figure]:
     """Errors on one target of 90 coupled Lorenz variables, divided by the target's standard deviation around the forecast.
 
     Args:
         seeds: Each gives a trajectory, a target and weights of its own.
+        spacing: Time between frames; the systems turn about once in 0.7.
         window: Observed frames m.
         ahead: Steps to forecast, L - 1.
     """
@@ -69,15 +70,17 @@ def lorenz_figures(seeds: Sequence[int], *, window: int = 50, ahead: int = 15) -
     }
     errors: dict[str, list[float]] = {name: [] for name in methods}
     for seed in seeds:
-        series = coupled_lorenz(window + ahead, seed)
+        series = coupled_lorenz(window + ahead, seed, spacing=spacing)
         target = series[:, 3 * (seed % 30)]
         for name, method in methods.items():
             found = method(series[:window], target[:window], seed)
             errors[name].append(normalised_rmse(found, target, window))
     for name, values in errors.items():
         limit = SUCCESS if name == "STI core" else None
-        yield Figure.of(f"Lorenz-90, m = {window}, {ahead} ahead, {name}: normalised RMSE", values, "", limit)
-        yield Figure.of(f"Lorenz-90, m = {window}, {ahead} ahead, {name}: share below 0.5", [float(v <= SUCCESS) for v in values], "")
+        yield Figure.of(f"Lorenz-90, every {spacing:g}, m = {window}, {ahead} ahead, {name}: normalised RMSE", values, "", limit)
+        yield Figure.of(
+            f"Lorenz-90, every {spacing:g}, m = {window}, {ahead} ahead, {name}: share below 0.5", [float(v <= SUCCESS) for v in values], ""
+        )
 
 
 def normalised_rmse(found: Floats, target: Floats, window: int) -> float:

@@ -67,7 +67,8 @@ def aligned(forecast: Tensor, truth: Tensor, state: State) -> Tensor:
     sign = torch.ones(*covariance.shape[:2], 3, dtype=forecast.dtype)
     sign[..., 2] = torch.sign(torch.linalg.det(left @ right))
     rotation = (left * sign[..., None, :]) @ right
-    return torch.einsum("tai,taij->taj", centred[0], rotation[:, state.system]) + centre[1]
+    laid: Tensor = torch.einsum("tai,taij->taj", centred[0], rotation[:, state.system]) + centre[1]
+    return laid
 
 
 def _centred(frames: Tensor, state: State) -> tuple[Tensor, Tensor]:

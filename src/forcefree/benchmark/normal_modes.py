@@ -47,7 +47,8 @@ class NormalModes:
         rotation = superposition(rest - rest.mean(axis=0), start - start.mean(axis=0))
         away = (start - start.mean(axis=0)) @ rotation.T - (rest - rest.mean(axis=0))
         moved = harmonic_motion(hessian(relaxed), molecule.get_masses(), away, velocities @ rotation.T, times)
-        return start + (moved - away) @ rotation
+        flown: Floats = start + (moved - away) @ rotation
+        return flown
 
 
 def superposition(reference: Floats, positions: Floats) -> Floats:
@@ -72,7 +73,8 @@ def hessian(molecule: Atoms) -> Floats:
         rows.append((forces[1] - forces[0]) / (2.0 * _STEP))
     molecule.positions = here
     matrix = np.stack(rows)
-    return 0.5 * (matrix + matrix.T)
+    symmetric: Floats = 0.5 * (matrix + matrix.T)
+    return symmetric
 
 
 def harmonic_motion(matrix: Floats, masses: Floats, displacements: Floats, velocities: Floats, times: Floats) -> Floats:

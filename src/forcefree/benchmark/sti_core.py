@@ -28,6 +28,7 @@ class StiOptions:
         channels: Width.
         steps: Optimizer steps.
         learning_rate: Of Adam, at the start of a cosine.
+        ridge: Penalty of the regression at which the primary map starts.
         known_weight: Of the known entries.
         consistency_weight: Of the agreement along anti-diagonals.
         conjugate_weight: Of the recovered state.
@@ -35,8 +36,9 @@ class StiOptions:
 
     ahead: int = 15
     channels: int = 64
-    steps: int = 300
-    learning_rate: float = 3e-3
+    steps: int = 60
+    learning_rate: float = 1e-3
+    ridge: float = 3.0
     known_weight: float = 1.0
     consistency_weight: float = 1.0
     conjugate_weight: float = 0.3
@@ -44,6 +46,10 @@ class StiOptions:
 
 class StiCore(nn.Module):
     """Primary and conjugate map of one window.
+
+    Delay vectors are counted from the present value of the target, as departures from free flight are for molecules.
+    A window has fewer frames than the state has variables, so the primary map starts where it is well posed: at the ridge
+    regression of the known entries, with a causal Transformer beside it that starts silent.
 
     Args:
         variables: D, of the observed state.
@@ -57,8 +63,27 @@ class StiCore(nn.Module):
         self.attention = nn.MultiheadAttention(channels, 4)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.mix = perceptron(channels, 2 * channels, channels)
-        self.out = nn.Linear(channels, length)
+        self.linear = nn.Linear(variables, length)
+        self.out = nn.Linear(channels, length, bias=False)
+        nn.init.zeros_(self.out.weight)
         self.conjugate = perceptron(length, channels, channels, variables)
+
+    def start(self, states: Tensor, truth: Tensor, seen: Tensor, ridge: float) -> None:
+        """Set the linear part to the ridge regression of the known entries of each row of the Hankel matrix.
+
+        Args:
+            states: Shape (m, D).
+            truth: Delay vectors, shape (m, L).
+            seen: Which of their entries are known, shape (m, L).
+            ridge: Penalty on the weights.
+        """
+        with torch.no_grad():
+            for lead in range(truth.shape[1]):
+                rows = seen[:, lead]
+                inputs, mean = states[rows], truth[rows, lead].mean()
+                gram = inputs @ inputs.T + ridge * torch.eye(len(inputs))
+                self.linear.weight[lead] = inputs.T @ torch.linalg.solve(gram, truth[rows, lead] - mean)
+                self.linear.bias[lead] = mean
 
     def forward(self, states: Tensor) -> Tensor:
         """Delay vectors (m, L) of states (m, D); none knows of a later state."""
@@ -66,7 +91,7 @@ class StiCore(nn.Module):
         later = torch.ones(len(tokens), len(tokens), dtype=torch.bool).triu(1)
         heard, _ = self.attention(tokens, tokens, tokens, attn_mask=later, need_weights=False)
         tokens = self.norms[0](tokens + heard)
-        delay: Tensor = self.out(self.norms[1](tokens + self.mix(tokens)))
+        delay: Tensor = self.linear(states) + self.out(self.norms[1](tokens + self.mix(tokens)))
         return delay
 
 
@@ -87,21 +112,23 @@ def forecast(states: Floats, target: Floats, seed: int, options: StiOptions | No
     mean, scale = float(target.mean()), float(target.std()) + 1e-12
     inputs = torch.from_numpy((states - states.mean(axis=0)) / (states.std(axis=0) + 1e-12)).float()
     padded = torch.nn.functional.pad(torch.from_numpy((target - mean) / scale).float(), (0, length - 1))
-    truth, seen = hankel(padded, length), known(m, length)
+    seen, present = known(m, length), padded[:m, None]
+    truth = hankel(padded, length) - present
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         core = StiCore(inputs.shape[1], length, options.channels)
+    core.start(inputs, truth, seen, options.ridge)
     optimizer = torch.optim.Adam(core.parameters(), lr=options.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     for _ in range(options.steps):
         optimizer.zero_grad()
         delay = core(inputs)
         loss = options.known_weight * (delay - truth)[seen].square().mean()
-        loss = loss + options.consistency_weight * inconsistency(delay, m)
+        loss = loss + options.consistency_weight * inconsistency(present + delay, m)
         loss = loss + options.conjugate_weight * (core.conjugate(delay) - inputs).square().mean()
         loss.backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        series: Floats = unhankel(core(inputs))[m:].double().numpy()
+        series: Floats = unhankel(present + core(inputs))[m:].double().numpy()
     return mean + scale * series

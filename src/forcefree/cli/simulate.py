@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def simulate(
     model: Annotated[str, typer.Argument(help="Model file, or the name of a bundled model such as trajcast-ethanol.")],
-    start: Annotated[str, typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol.")],
+    start: Annotated[
+        str,
+        typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol; a trajectory (.h5) for a model of several frames."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Trajectory: .h5 (H5MD) or .extxyz. A .csv log is kept beside it.")],
     duration: Annotated[str, typer.Option(help="Recorded time per replica, such as 50ps or 1ns.")],
     ensemble: Annotated[str, typer.Option(help="nvt (with a thermostat) or nve.")] = "nvt",
