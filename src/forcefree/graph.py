@@ -97,13 +97,20 @@ class Neighbours:
         self._reach = cutoff
         self._all = False
 
-    def __call__(self, state: State) -> Pairs:
+    def __call__(self, state: State, reach: float = 0.0) -> Pairs:
         """Pairs of ``state``: all of a small isolated molecule, else those within the cutoff.
 
         While a graph is compiled the pairs are constants: those found last.
+
+        Args:
+            state: One or more systems.
+            reach: Extra distance in Å, for atoms that were or will be nearer in another frame; where it is not zero, only
+                lists of all pairs are kept.
         """
         if self._pairs is not None and torch.compiler.is_compiling():
             return self._pairs
+        if reach and not keeps_all_pairs(state):
+            return find_pairs(state, self.cutoff + reach)
         if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
             self._reach = self.cutoff if torch.is_grad_enabled() else self.cutoff + self.skin
             self._pairs = find_pairs(state, self._reach)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
-from forcefree.models.registry import build_model
+from forcefree.models.registry import build_model, find_architecture
 from forcefree.nn.conservation import angular_momentum
 from forcefree.state import State
 
@@ -20,14 +20,18 @@ VARIANTS = {
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
     "trajcast-paper": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2}),
     "trajcast-paper-fixed": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2, "head": "fixed"}),
+    "asteroid": ("asteroid", {"spacing": 2.0, "window": 5, "lags": 2, "channels": 8, "heads": 2, "filter_width": 8}),
+    "asteroid-one-shot": ("asteroid", {"spacing": 2.0, "window": 4, "channels": 8, "heads": 2, "layers": 2, "autoregressive": False}),
 }
 
 
 @pytest.fixture(params=list(VARIANTS))
 def model(request: pytest.FixtureRequest) -> Forecaster:
     architecture, options = VARIANTS[request.param]
-    fixed = [4.0, 10.0] if options.get("head") == "fixed" else None
-    card = Card(name=request.param, model=architecture, options=options, species=[1, 6, 8, 29], t_max=10.0, cutoff=5.0, fixed_times=fixed)
+    timing = find_architecture(architecture).timing(options, 10.0)
+    if options.get("head") == "fixed":
+        timing["fixed_times"] = [4.0, 10.0]
+    card = Card(name=request.param, model=architecture, options=options, species=[1, 6, 8, 29], t_max=10.0, cutoff=5.0, **timing)
     generator = torch.Generator().manual_seed(5)
     built = build_model(card).double()
     for parameter in built.parameters():
@@ -42,9 +46,35 @@ def moving(molecules: list[Atoms], seed: int = 1) -> State:
     return state.with_(velocities=velocities)
 
 
+def wobble(state: State, age: float) -> tuple[Tensor, Tensor]:
+    """Displacements and velocities, ``age`` fs before the last frame, of atoms that slowed down until then.
+
+    Along velocities relative to the centre of mass, so that the past turns, moves and permutes with the molecule.
+    """
+    relative = state.velocities - state.mean_by_mass(state.velocities)[state.system]
+    change = 0.01 * relative * (1.0 + 20.0 * relative.norm(dim=-1, keepdim=True))
+    return -0.5 * change * age**2, change * age
+
+
+def window(model: Forecaster, state: State) -> tuple[State, ...]:
+    """A moving past of as many frames as the model needs, which ends in ``state``."""
+    frames = []
+    for back in reversed(range(1, model.card.history_length)):
+        age = back * float(model.card.history_spacing or 0.0)
+        displacement, velocity = wobble(state, age)
+        frames.append(
+            state.with_(
+                positions=state.positions - age * state.velocities + displacement,
+                velocities=state.velocities + velocity,
+                time=state.time - age,
+            )
+        )
+    return (*frames, state)
+
+
 def forecast(model: Forecaster, state: State) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
-        frames = model.forecast((state,), TIMES)
+        frames = model.forecast(window(model, state), TIMES)
     return frames.positions, frames.velocities
 
 

@@ -163,3 +163,37 @@ def test_the_reversal_error_adds_to_the_loss_with_its_weight(trajectories: list[
     assert extra[0] > 0.01
     assert extra[1] == pytest.approx(3.0 * extra[0], rel=1e-5)
     assert float(unrolled_loss(Told(answers), windows, scales, reversal_weight=5.0)) < 1e-10
+
+
+class Continued(Told):
+    """Knows the truth, and notes the history that it is given."""
+
+    def __init__(self, answers: list[tuple[Tensor, Tensor]], penalty: float | None = None) -> None:
+        super().__init__(answers)
+        self.seen: list[tuple[State, ...]] = []
+        self.penalty = None if penalty is None else torch.tensor(penalty)
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        self.seen.append(history)
+        return super().departures(history, times)._replace(penalty=self.penalty)
+
+
+def test_an_unrolled_loss_hands_a_whole_history_on(trajectories: list[Trajectory]) -> None:
+    source = WindowSource(trajectories, 6.0, history_length=4, seed=2, time_reversal=False)
+    windows = source.draw(8, 0)
+    scales = Scales.measure(WindowSource(trajectories, 3.0, history_length=4, seed=9))
+    positions, velocities = windows.departures()
+    middle = windows.history[-1].with_(positions=windows.positions[2], velocities=windows.velocities[2])
+    second = Windows((middle,), windows.times[:3], windows.positions[3:], windows.velocities[3:]).departures()
+    model = Continued([(positions[:3], velocities[:3]), second])
+    assert float(unrolled_loss(model, windows, scales, unroll=2)) < 1e-10
+    assert [len(history) for history in model.seen] == [4, 4]
+    (start, *late) = model.seen[1]
+    torch.testing.assert_close(start.time, windows.history[-1].time)
+    for frame, position in zip(late, windows.positions[:3], strict=True):
+        torch.testing.assert_close(frame.positions, position, rtol=0.0, atol=1e-6)
+
+
+def test_a_penalty_of_the_model_is_added(windows: Windows, trajectories: list[Trajectory]) -> None:
+    scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
+    assert float(unrolled_loss(Continued([windows.departures()], 0.25), windows, scales)) == pytest.approx(0.25, rel=1e-6)

@@ -10,7 +10,7 @@ import torch
 
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
-from forcefree.training.windows import WindowSource
+from forcefree.training.windows import WindowSource, window_source
 
 
 def test_a_batch_depends_on_its_number_alone(trajectories: list[Trajectory]) -> None:
@@ -83,3 +83,26 @@ def test_what_cannot_be_drawn_from_is_refused(trajectories: list[Trajectory]) ->
         WindowSource([replace(trajectories[0], positions=broken)], 5.0)
     with pytest.raises(ForcefreeError, match="train on one spacing"):
         WindowSource([trajectories[0], replace(trajectories[1], times=2.0 * trajectories[1].times)], 4.0)
+
+
+def test_a_history_further_apart_than_the_data_uses_every_phase(trajectories: list[Trajectory]) -> None:
+    timing = {"history_length": 3, "history_spacing": 2.0, "fixed_times": [2.0, 4.0]}
+    windows = window_source(trajectories, 4.0, timing, time_reversal=False).draw(200, 0)
+    assert [float(state.time[0]) for state in windows.history] == [0.0, 2.0, 4.0]
+    assert windows.times[:, 0].tolist() == [2.0, 4.0]
+    everything = np.concatenate([t.positions for t in trajectories])
+    phases = set()
+    for system in range(200):
+        atoms = slice(3 * system, 3 * system + 3)
+        (first,) = np.flatnonzero((everything == windows.history[0].positions[atoms].numpy()).all(axis=(1, 2)))
+        np.testing.assert_array_equal(windows.history[2].positions[atoms].numpy(), everything[first + 4])
+        np.testing.assert_array_equal(windows.positions[1, atoms].numpy(), everything[first + 8])
+        phases.add(int(first) % 120 % 2)
+    assert phases == {0, 1}
+
+
+def test_one_fixed_time_is_one_target_and_other_spacings_are_refused(trajectories: list[Trajectory]) -> None:
+    assert window_source(trajectories, 10.0, {"fixed_times": [5.0]}).draw(2, 0).times[:, 0].tolist() == [5.0, 10.0]
+    assert len(window_source(trajectories, 5.0, {}).draw(2, 0).times) == 5
+    with pytest.raises(ForcefreeError, match=r"0.7 fs apart, not a multiple of the 1 fs between those of trajectory 'run_0'"):
+        window_source(trajectories, 7.0, {"history_length": 2, "history_spacing": 0.7})

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def simulate(
     model: Annotated[str, typer.Argument(help="Model file, or the name of a bundled model such as trajcast-ethanol.")],
-    start: Annotated[str, typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol.")],
+    start: Annotated[
+        str,
+        typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol; a trajectory (.h5) for a model of several frames."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Trajectory: .h5 (H5MD) or .extxyz. A .csv log is kept beside it.")],
     duration: Annotated[str, typer.Option(help="Recorded time per replica, such as 50ps or 1ns.")],
     ensemble: Annotated[str, typer.Option(help="nvt (with a thermostat) or nve.")] = "nvt",
@@ -23,9 +26,12 @@ def simulate(
     equilibration: Annotated[str, typer.Option(help="Time before recording, such as 5ps; 0 for none.")] = "0",
     thermostat: Annotated[str, typer.Option(help="csvr or langevin.")] = "csvr",
     thermostat_time: Annotated[str, typer.Option(help="Relaxation time of the thermostat.")] = "1ps",
-    propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct or reversible.")] = "auto",
+    propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct, reversible or window.")] = "auto",
     interval: Annotated[str | None, typer.Option(help="Length of a step, such as 10fs; the model's recommendation by default.")] = None,
     corrections: Annotated[int | None, typer.Option(help="Fixed-point corrections of the reversible propagator.")] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="Who makes the first frames of a model that needs several: a model of one frame, or reference.")
+    ] = None,
     save_every: Annotated[
         str | None, typer.Option(help="Time between frames; may be shorter than a step, such as 2fs for spectra.")
     ] = None,
@@ -68,6 +74,7 @@ def simulate(
         "thermostat_time": thermostat_time,
         "propagator": propagator,
         "corrections": corrections,
+        "bootstrap": bootstrap,
         "guards": guards,
         "compile": compile,
         "seed": seed,

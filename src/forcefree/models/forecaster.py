@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,13 @@ class Departures(NamedTuple):
         velocities: Å/fs, shape (n_times, n_atoms, 3), zero at t = 0.
         participation: Share of each atom in what conserves momentum, shape (n_atoms,), between 0 and 1: zero for an atom
             without neighbours, which must fly straight. All atoms alike where it is not given.
+        penalty: Dimensionless terms that the model adds to the loss while it is trained, a scalar; None for none.
     """
 
     positions: Tensor
     velocities: Tensor
     participation: Tensor | None = None
+    penalty: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,25 @@ class Forecaster(nn.Module, ABC):
         self.card = card
         self._checked: Tensor | None = None
 
+    @classmethod
+    def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:  # noqa: ARG003 (an architecture may need them)
+        """Which frames the architecture starts from and which it forecasts.
+
+        Args:
+            options: Of the architecture.
+            t_max: Longest forecast in fs.
+
+        Returns:
+            The fields ``history_length``, ``history_spacing`` and ``fixed_times`` of the card that are not at their defaults.
+        """
+        return {}
+
     @abstractmethod
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Departures from free flight after the last frame of the history.
 
         Args:
-            history: States, oldest first, velocities relative to the centre of mass.
+            history: States, oldest first, positions and velocities as seen from the last frame's moving centre of mass.
             times: fs, shape (n_times, n_systems).
 
         Returns:
@@ -92,7 +107,10 @@ class Forecaster(nn.Module, ABC):
         departures = self._relative_departures(history, times)
         weights = departures.participation
         return Departures(
-            _without_momentum(departures.positions, last, weights), _without_momentum(departures.velocities, last, weights), weights
+            _without_momentum(departures.positions, last, weights),
+            _without_momentum(departures.velocities, last, weights),
+            weights,
+            departures.penalty,
         )
 
     def forecast(self, history: tuple[State, ...], times: Tensor) -> Frames:
@@ -136,10 +154,14 @@ class Forecaster(nn.Module, ABC):
         return moved, restore_angular_momentum(last, moved, faster, weights=weights)
 
     def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
-        """What the subclass says of the history seen from its centre of mass."""
+        """What the subclass says of the history seen from the last frame's centre of mass, which flies on."""
         last = history[-1]
         drift = last.mean_by_mass(last.velocities)[last.system]
-        return Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
+        earlier = (
+            s.with_(positions=s.positions + drift * (last.time - s.time)[s.system, None], velocities=s.velocities - drift)
+            for s in history[:-1]
+        )
+        return Departures(*self.departures((*earlier, last.with_(velocities=last.velocities - drift)), times))
 
     def propagate(self, state: State, interval: float) -> State:
         """One forecast of a one-frame model as a map from a state to the state ``interval`` fs later."""

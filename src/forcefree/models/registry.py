@@ -8,7 +8,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 
-ARCHITECTURES = {"trajcast": "forcefree.models.trajcast:TrajCast"}
+ARCHITECTURES = {"trajcast": "forcefree.models.trajcast:TrajCast", "asteroid": "forcefree.models.asteroid:Asteroid"}
 """Import paths, so that listing the models imports none of them."""
 
 
@@ -18,8 +18,17 @@ def build_model(card: Card) -> Forecaster:
     Raises:
         ForcefreeError: If the architecture or its options are unknown.
     """
-    if card.model not in ARCHITECTURES:
-        raise ForcefreeError(f"architecture '{card.model}' is unknown; this forcefree has {', '.join(ARCHITECTURES)}")
-    module, _, name = ARCHITECTURES[card.model].partition(":")
-    architecture: type[Forecaster] = getattr(importlib.import_module(module), name)
-    return architecture(card)
+    return find_architecture(card.model)(card)
+
+
+def find_architecture(name: str) -> type[Forecaster]:
+    """The class of an architecture.
+
+    Raises:
+        ForcefreeError: If there is none of that name.
+    """
+    if name not in ARCHITECTURES:
+        raise ForcefreeError(f"architecture '{name}' is unknown; this forcefree has {', '.join(ARCHITECTURES)}")
+    module, _, attribute = ARCHITECTURES[name].partition(":")
+    architecture: type[Forecaster] = getattr(importlib.import_module(module), attribute)
+    return architecture

@@ -7,16 +7,18 @@ of absolute ones, any time inside the interval, and refinement of the provisiona
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from forcefree.graph import Neighbours, Pairs, sum_by_receiver
+from forcefree.graph import Neighbours
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.models.trajcast_config import TrajCastConfig
-from forcefree.nn.bases import envelope
 from forcefree.nn.chebyshev import segment_basis
+from forcefree.nn.frames import participation
 from forcefree.state import State
 
 
@@ -43,6 +45,11 @@ class TrajCast(Forecaster):
         self.register_buffer("lookup", lookup, persistent=False)
         self._neighbours = Neighbours(card.cutoff)
         self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
+
+    @classmethod
+    def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:
+        """The fixed head has one time only; see :meth:`Forecaster.timing`."""
+        return {"fixed_times": [t_max]} if options.get("head") == "fixed" else {}
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:
         """Normalise the heads by the root mean square departures of the training data after ``t_max``.
@@ -71,7 +78,8 @@ class TrajCast(Forecaster):
         scale = self.scales[species] * self.log_gain.exp()[species]
         coefficients = self.network(separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree)
         positions, velocities = self._decode(coefficients, times, state)
-        return Departures(positions, velocities, self._participation(pairs, separations, state.n_atoms))
+        among = participation(separations.norm(dim=-1), pairs.receiver, state.n_atoms, pairs.degree, self.card.cutoff)
+        return Departures(positions, velocities, among)
 
     def _decode(self, coefficients: Tensor, times: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Departures at ``times`` (n_times, n_systems) in fs from coefficients (n_atoms, 3, outputs)."""
@@ -95,10 +103,6 @@ class TrajCast(Forecaster):
         if self._basis is None or self._basis[0] != key:
             self._basis = (key, segment_basis(times, count, self.card.t_max))
         return self._basis[1]
-
-    def _participation(self, pairs: Pairs, separations: Tensor, n_atoms: int) -> Tensor:
-        weight = envelope(separations.norm(dim=-1), self.card.cutoff)
-        return torch.tanh(sum_by_receiver(weight, pairs.receiver, n_atoms, pairs.degree))
 
 
 def build_network(config: TrajCastConfig, n_species: int, cutoff: float, t_max: float, outputs: int) -> nn.Module:

@@ -35,7 +35,52 @@ class EdgeFeatures:
     velocities: Tensor
 
 
-class VelocityMessage(nn.Module):
+class NeighbourSum(nn.Module):
+    """Sums over neighbours of scalars, directions, relative velocities and vectors, filtered by the invariants of each pair.
+
+    Args:
+        channels: Scalars and vectors per atom.
+        n_features: Invariant features of a pair.
+        hidden: Width of the filter network.
+        first: Vectors are still zero, so that none are sent.
+    """
+
+    def __init__(self, channels: int, n_features: int, hidden: int, *, first: bool = False) -> None:
+        super().__init__()
+        self.filter = perceptron(n_features, hidden, (3 if first else 5) * channels)
+        self.content = perceptron(channels, channels, channels)
+        self._first = first
+
+    def gather(self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """What the neighbours say.
+
+        Args:
+            scalars: Shape (n_atoms, channels).
+            vectors: Shape (n_atoms, 3, channels).
+            edges: Features of the pairs.
+            weights: Of each pair, zero at the cutoff, shape (n_pairs, 1) or (n_pairs, channels).
+
+        Returns:
+            Sums of messages, of the shapes of scalars and vectors.
+        """
+        n_atoms = len(scalars)
+        content = (self.content(scalars)[edges.sender] * weights)[:, None]
+        filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * content).unbind(1)
+        plain, radial, along = filters[:3]
+        sent = None
+        if not self._first:
+            sent = vectors[edges.sender]
+            radial = radial + filters[4] * (edges.directions * sent).sum(dim=1)
+        sums = []
+        for axis in range(3):
+            message = radial * edges.directions[:, axis] + along * edges.velocities[:, axis]
+            if sent is not None:
+                message = message + filters[3] * sent[:, axis]
+            sums.append(sum_by_receiver(message, edges.receiver, n_atoms, edges.degree))
+        return sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree), torch.stack(sums, dim=1)
+
+
+class VelocityMessage(NeighbourSum):
     """One block: messages along directions and relative velocities, then a gated update.
 
     An atom without neighbours receives nothing, and its vectors stay zero.
@@ -49,11 +94,9 @@ class VelocityMessage(nn.Module):
     """
 
     def __init__(self, channels: int, n_features: int, hidden: int, neighbours: float, *, first: bool = False) -> None:
-        super().__init__()
-        self.filter = perceptron(n_features, hidden, (3 if first else 5) * channels)
-        self.content = perceptron(channels, channels, channels)
+        super().__init__(channels, n_features, hidden, first=first)
         self.update = GatedUpdate(channels)
-        self._norm, self._first = neighbours**-0.5, first
+        self._norm = neighbours**-0.5
 
     def forward(self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures) -> tuple[Tensor, Tensor]:
         """Pass messages once.
@@ -66,22 +109,8 @@ class VelocityMessage(nn.Module):
         Returns:
             Scalars and vectors of the same shapes.
         """
-        n_atoms = len(scalars)
-        content = (self.content(scalars)[edges.sender] * edges.envelope * self._norm)[:, None]
-        filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * content).unbind(1)
-        plain, radial, along = filters[:3]
-        sent = None
-        if not self._first:
-            sent = vectors[edges.sender]
-            radial = radial + filters[4] * (edges.directions * sent).sum(dim=1)
-        sums = []
-        for axis in range(3):
-            message = radial * edges.directions[:, axis] + along * edges.velocities[:, axis]
-            if sent is not None:
-                message = message + filters[3] * sent[:, axis]
-            sums.append(sum_by_receiver(message, edges.receiver, n_atoms, edges.degree))
-        scalars = scalars + sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree)
-        updated: tuple[Tensor, Tensor] = self.update(scalars, vectors + torch.stack(sums, dim=1))
+        gained, pulled = self.gather(scalars, vectors, edges, edges.envelope * self._norm)
+        updated: tuple[Tensor, Tensor] = self.update(scalars + gained, vectors + pulled)
         return updated
 
 

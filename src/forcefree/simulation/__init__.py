@@ -8,6 +8,7 @@ from forcefree.simulation.progress import Progress
 from forcefree.simulation.propagators import Direct, Propagator
 from forcefree.simulation.reversible import Reversible
 from forcefree.simulation.simulate import Simulation, simulate
+from forcefree.simulation.window import Window
 
 __all__ = [
     "Direct",
@@ -18,6 +19,7 @@ __all__ = [
     "Reversible",
     "Simulation",
     "SimulationOptions",
+    "Window",
     "make_propagator",
     "simulate",
 ]

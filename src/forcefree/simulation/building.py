@@ -14,6 +14,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.graph import LARGEST_ALL_PAIRS
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
+from forcefree.simulation.beginning import first_steps, read_window, repeated
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import make_propagator
 from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
@@ -23,6 +24,7 @@ from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.schedule import Schedule
 from forcefree.simulation.thermostats import CSVR, Langevin, NoThermostat, Thermostat
+from forcefree.simulation.window import Window
 from forcefree.state import State
 from forcefree.streams import Streams
 from forcefree.temperature import degrees_of_freedom, kinetic_temperature
@@ -58,13 +60,28 @@ def plan(options: SimulationOptions, propagator: Propagator) -> Schedule:
     )
 
 
-def build_engine(model: Forecaster, start: State, options: SimulationOptions) -> tuple[Engine, Schedule]:
+def read_history(start: Start | tuple[State, ...], model: Forecaster) -> tuple[State, ...]:
+    """The frames that the start gives: the end of a trajectory for a model of several frames and a store, otherwise one.
+
+    Raises:
+        ForcefreeError: If it cannot be read or does not suit the model.
+    """
+    if isinstance(start, tuple) and start and all(isinstance(frame, State) for frame in start):
+        return tuple(frame for frame in start if isinstance(frame, State))
+    if model.card.history_length > 1 and isinstance(start, (str, Path)) and Path(start).suffix in (".h5", ".h5md"):
+        return read_window(Path(start), model.card)
+    return (read_start(start),)
+
+
+def build_engine(model: Forecaster, start: State, options: SimulationOptions, earlier: tuple[State, ...] = ()) -> tuple[Engine, Schedule]:
     """Make the engine of a simulation.
 
     Args:
-        model: A forecaster of one frame.
+        model: A forecaster.
         start: One or more systems, each of which is copied ``options.replicas`` times.
         options: What to simulate.
+        earlier: Frames before the start, oldest first, for a model of several frames; its velocities are then those of the
+            start.
 
     Returns:
         The engine at its start, its clock at minus the time of equilibration, and its schedule.
@@ -91,6 +108,8 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions) ->
     names = tuple(range(options.first_replica, options.first_replica + state.n_systems))
     streams = Streams(options.seed, names)
     state = _with_velocities(state, options, streams)
+    if isinstance(propagator, Window):
+        state = _begun(propagator, state, options, (*earlier, start) if earlier else ())
     guards = _guards(model, state, options) if options.guards else None
     bodies = Bodies(state, options.conserved)
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
@@ -131,12 +150,31 @@ def _compiled(model: Forecaster, state: State, most_times: int) -> CompiledForec
     return served
 
 
+def _begun(propagator: Window, state: State, options: SimulationOptions, history: tuple[State, ...]) -> State:
+    """Give the propagator its first window; returns the last frame of it."""
+    card = propagator.model.card
+    if history:
+        propagator.begin(repeated(history, options.replicas, state))
+        return state
+    if options.bootstrap is None:
+        raise ForcefreeError(
+            f"model {card.name} starts from {card.history_length} frames {card.history_spacing:g} fs apart; start from a trajectory (.h5) that ends "
+            "with them, or let bootstrap name who makes them: a model of one frame such as trajcast-ethanol, or reference"
+        )
+    window = first_steps(state, card, options.bootstrap)
+    propagator.begin(window)
+    return window[-1]
+
+
 def _check_offsets(model: Forecaster, propagator: Propagator, offsets: torch.Tensor) -> None:
     """Refuse frames inside a step of a model that has fixed times only."""
     if len(offsets) > 1 and model.card.fixed_times is not None:
-        raise ForcefreeError(
-            f"model {model.card.name} forecasts at fixed times only; save every {propagator.interval:g} fs, or a multiple of that"
-        )
+        try:
+            model.card.check_times(offsets)
+        except ForcefreeError as error:
+            raise ForcefreeError(
+                f"model {model.card.name} forecasts at fixed times only; save every {propagator.interval:g} fs, or a multiple of that"
+            ) from error
 
 
 def _device(name: str) -> torch.device:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.engine import Engine, Stop
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.schedule import Schedule
+from forcefree.simulation.window import Window
 from forcefree.state import State
 
 FORMAT = 1
@@ -46,10 +48,12 @@ class Identity:
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, model: Forecaster, start: State, options: SimulationOptions) -> Identity:
-        """Identify a simulation."""
+    def of(cls, model: Forecaster, start: State, options: SimulationOptions, earlier: Sequence[State] = ()) -> Identity:
+        """Identify a simulation that starts from ``start`` and the frames before it."""
         weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
         whole = {name: getattr(start, name).cpu() for name in start.__dataclass_fields__}
+        for index, frame in enumerate(earlier):
+            whole |= {f"{noun}_{index}": getattr(frame, noun).cpu() for noun in ("positions", "velocities", "time")}
         return cls(_digest(weights, model.card.model_dump_json()), _digest(whole, ""), options.model_dump(mode="json"))
 
     def refuse_other(self, other: Identity, path: Path) -> None:
@@ -77,7 +81,7 @@ class Checkpoint:
         identity: Which simulation.
         step: Steps taken.
         grid: Steps per frame, frames per step, steps per row of the log.
-        tensors: State and flags of the engine.
+        tensors: State and flags of the engine, and the history of a propagator that has one.
         stopped: Replicas that a guard has stopped.
         reporter: Where the trajectory continues.
         log: Where the log continues, in bytes.
@@ -97,6 +101,8 @@ class Checkpoint:
         state = engine.state
         values = (state.positions, state.velocities, state.time, engine.running, engine.rotation)
         tensors = {name: value.detach().cpu().clone() for name, value in zip(_TENSORS, values, strict=True)}
+        if isinstance(engine.propagator, Window):
+            tensors |= {name: value.detach().cpu().clone() for name, value in engine.propagator.memory().items()}
         grid = (schedule.steps_per_frame, schedule.frames_per_step, schedule.steps_per_row)
         return cls(identity, engine.steps, grid, tensors, dict(engine.stopped), reporter, log)
 
@@ -105,6 +111,8 @@ class Checkpoint:
         here = {name: value.to(engine.state.time.device) for name, value in self.tensors.items()}
         engine.state = engine.state.with_(positions=here["positions"], velocities=here["velocities"], time=here["time"])
         engine.running, engine.rotation = here["running"], here["rotation"]
+        if isinstance(engine.propagator, Window):
+            engine.propagator.recall(here)
         engine.stopped = dict(self.stopped)
         engine.steps = self.step
 
@@ -154,7 +162,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
+            tensors = {name: file.get_tensor(name) for name in {*_TENSORS, *file.keys()}}
         values = json.loads(metadata["checkpoint"])
         if metadata["digest"] != _digest(tensors, metadata["checkpoint"]):
             raise ForcefreeError(damaged)

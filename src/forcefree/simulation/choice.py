@@ -8,8 +8,9 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.propagators import Direct, Propagator
 from forcefree.simulation.reversible import Reversible
+from forcefree.simulation.window import Window
 
-PropagatorName = Literal["auto", "direct", "reversible"]
+PropagatorName = Literal["auto", "direct", "reversible", "window"]
 
 
 def make_propagator(
@@ -18,9 +19,9 @@ def make_propagator(
     """Build the propagator of a simulation.
 
     Args:
-        model: A forecaster of one frame.
-        name: ``auto`` takes the card's recommendation; where the card has none, reversible, which held energies and
-            equipartition better than direct with every model measured so far.
+        model: A forecaster.
+        name: ``auto`` takes the card's recommendation; where the card has none, window for a model of several frames, else
+            reversible, which held energies and equipartition better than direct with every model measured so far.
         interval: Length of a whole step in fs; recommended, else the longest that the model has, when not given.
         corrections: Of the reversible propagator; recommended, else 1, when not given.
 
@@ -28,17 +29,18 @@ def make_propagator(
         ForcefreeError: If the model cannot serve the propagator at that interval, or an option does not belong to it.
     """
     advice = model.card.propagator
-    chosen = str(advice.get("name", "reversible")) if name == "auto" else name
-    if chosen not in ("direct", "reversible"):
-        raise ForcefreeError(f"propagator '{chosen}' is unknown; there are direct and reversible")
+    usual = "reversible" if model.card.history_length == 1 else "window"
+    chosen = str(advice.get("name", usual)) if name == "auto" else name
+    if chosen not in ("direct", "reversible", "window"):
+        raise ForcefreeError(f"propagator '{chosen}' is unknown; there are direct, reversible and window")
     if advice.get("name") != chosen:
         advice = {}
     if interval is None:
         interval = float(advice["interval"]) if "interval" in advice else _longest(model, chosen)
-    if chosen == "direct":
+    if chosen != "reversible":
         if corrections is not None:
-            raise ForcefreeError(f"corrections ({corrections}) belong to the reversible propagator, not to direct")
-        return Direct(model, interval)
+            raise ForcefreeError(f"corrections ({corrections}) belong to the reversible propagator, not to {chosen}")
+        return Direct(model, interval) if chosen == "direct" else Window(model, interval)
     if corrections is None:
         corrections = int(advice.get("corrections", 1))
     return Reversible(model, 0.5 * interval, corrections)

@@ -59,6 +59,9 @@ class SimulationOptions(Settings):
     corrections: int | None = None
     """Of the reversible propagator; the model's recommendation when not given."""
 
+    bootstrap: str | None = None
+    """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""
+
     save_every: Duration | None = None
     """Time between recorded frames in fs, a multiple or a divisor of the step; about 100 fs when not given."""
 

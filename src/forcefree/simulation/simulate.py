@@ -13,7 +13,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
-from forcefree.simulation.building import Start, build_engine, choose_compilation, read_start
+from forcefree.simulation.building import Start, build_engine, choose_compilation, read_history
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
@@ -61,7 +61,7 @@ class Simulation:
 
 def simulate(
     model: Forecaster | str | Path,
-    start: Start,
+    start: Start | tuple[State, ...],
     *,
     output: str | Path | None = None,
     resume: bool = False,
@@ -75,7 +75,8 @@ def simulate(
 
     Args:
         model: A loaded model, a model file, or a bundled name.
-        start: A structure file, a bundled or ASE name, ASE structures, or a state.
+        start: A structure file, a bundled or ASE name, ASE structures, or a state; for a model of several frames also a
+            trajectory file (.h5) that ends with them, or the states themselves, oldest first.
         output: H5MD (``.h5``) or extended XYZ (``.extxyz``) file; frames stay in memory when not given. A CSV log and a
             checkpoint are kept beside it.
         resume: Go on from the checkpoint beside ``output``, or begin where there is none; with a longer duration a
@@ -94,14 +95,16 @@ def simulate(
     keep_freed_memory()
     chosen = SimulationOptions.parse(options, "simulation")
     forecaster = model if isinstance(model, Forecaster) else load(model)
-    state = read_start(start)
+    *earlier, state = read_history(start, forecaster)
+    if earlier:
+        chosen = _continued(chosen)
     forecaster.eval()
     path = None if output is None else Path(output)
     begun = None if path is None or not resume else options_of_checkpoint(path)
     chosen = chosen if begun is None or chosen.compile is not None else chosen.model_copy(update={"compile": begun.get("compile", False)})
     chosen = choose_compilation(forecaster, state, chosen)
-    identity = Identity.of(forecaster, state, chosen)
-    engine, schedule = build_engine(forecaster, state, chosen)
+    identity = Identity.of(forecaster, state, chosen, earlier)
+    engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
     run.open(resume=resume)
     run.advance(progress, checkpoint_every)
@@ -116,6 +119,13 @@ def simulate(
         propagator=engine.propagator.describe(),
         _memory=kept,
     )
+
+
+def _continued(options: SimulationOptions) -> SimulationOptions:
+    """Options of a run that begins in the middle of a motion."""
+    if options.velocities == "maxwell-boltzmann":
+        raise ForcefreeError("velocities cannot be drawn for a start of several frames; start from one frame with bootstrap")
+    return options.model_copy(update={"velocities": "start"})
 
 
 def provenance(model: Forecaster, options: SimulationOptions, propagator: dict[str, object]) -> dict[str, Any]:

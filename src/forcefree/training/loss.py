@@ -79,12 +79,14 @@ def unrolled_loss(
         total = total + _mean_square(state, position_error, velocity_error, scales)
         if reversal_weight:
             total = total + reversal_weight * reversal_loss(model, state, predicted, times, scales)
+        if predicted.penalty is not None:
+            total = total + predicted.penalty
         if energy_weight and windows.forces is not None:
             energy = energy_error(state, windows.velocities[rows], windows.forces[rows], position_error, velocity_error)
             total = total + energy_weight * (energy / scales.energy).square().mean()
         if segment + 1 < unroll:
-            state = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
-            history = (state,)
+            history = _advanced(history, predicted, times)
+            state = history[-1]
     return total / unroll
 
 
@@ -107,7 +109,7 @@ def reversal_loss(model: Forecaster, state: State, predicted: Departures, times:
         A dimensionless number, in the units of :func:`unrolled_loss`.
     """
     elapsed = times[:, state.system, None]
-    end = _advanced(state, predicted.positions[-1], predicted.velocities[-1], times[-1])
+    (end,) = _advanced((state,), predicted, times)
     turned = end.with_(velocities=-end.velocities)
     back = model.conserving_departures((turned,), times)
     path = state.positions + state.velocities * elapsed + predicted.positions.to(state.positions)
@@ -158,6 +160,12 @@ def _kinetic_change(windows: Windows) -> Tensor:
     return 0.5 * KINETIC_UNIT * state.sum(state.masses * difference)
 
 
-def _advanced(state: State, positions: Tensor, velocities: Tensor, elapsed: Tensor) -> State:
-    flown = state.positions + state.velocities * elapsed[state.system, None]
-    return state.with_(positions=flown + positions.to(flown), velocities=state.velocities + velocities.to(flown), time=state.time + elapsed)
+def _advanced(history: tuple[State, ...], predicted: Departures, times: Tensor) -> tuple[State, ...]:
+    """The history, as long as before, that ends with the last forecast frame."""
+    state, length = history[-1], len(history)
+    frames = []
+    for positions, velocities, elapsed in zip(predicted.positions[-length:], predicted.velocities[-length:], times[-length:], strict=True):
+        flown = state.positions + state.velocities * elapsed[state.system, None]
+        moved, faster = flown + positions.to(flown), state.velocities + velocities.to(flown)
+        frames.append(state.with_(positions=moved, velocities=faster, time=state.time + elapsed))
+    return (*history, *frames)[-length:]

@@ -23,7 +23,7 @@ from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
-from forcefree.models.registry import build_model
+from forcefree.models.registry import build_model, find_architecture
 from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall
 from forcefree.training.checks import check_trajectory
 from forcefree.training.config import TrainingConfig
@@ -34,7 +34,7 @@ from forcefree.training.module import ForecasterModule, one_step_errors, rollout
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
-from forcefree.training.windows import WindowSource
+from forcefree.training.windows import WindowSource, window_source
 
 
 def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
@@ -66,6 +66,10 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     early, late = split(trajectories, config.data, config.seed)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
         raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
+    if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
+        raise ForcefreeError(
+            f"reversal_weight is for models of one frame, not for {config.model.architecture}, which sees several; set it to 0"
+        )
     seed_everything(config.seed, verbose=False)
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
@@ -132,8 +136,11 @@ def _load_average(model: Forecaster, folder: TrainingFolder) -> int:
 
 
 def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: float, *, reversal: bool = True) -> WindowSource:
-    stride = round(config.model.t_max / trajectories[0].spacing) if config.model.options.get("head") == "fixed" else 1
-    return WindowSource(trajectories, horizon, stride=stride, time_reversal=reversal and config.data.time_reversal, seed=config.seed)
+    return window_source(trajectories, horizon, _timing(config), time_reversal=reversal and config.data.time_reversal, seed=config.seed)
+
+
+def _timing(config: TrainingConfig) -> dict[str, Any]:
+    return find_architecture(config.model.architecture).timing(config.model.options, config.model.t_max)
 
 
 def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource, digest: str) -> Forecaster:
@@ -154,8 +161,8 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         options=config.model.options,
         species=species,
         t_max=config.model.t_max,
-        fixed_times=[config.model.t_max] if config.model.options.get("head") == "fixed" else None,
         cutoff=config.model.cutoff,
+        **_timing(config),
         ensemble=str(first.get("ensemble", "unknown")),
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,6 +140,42 @@ class WindowSource:
         kept = slice(past + self.stride - 1, None, self.stride)
         forces = None if self._forces is None else self._joined(self._forces, pieces)[kept]
         return Windows(history, times[:, None].expand(-1, len(pieces)), positions[kept], velocities[kept], forces)
+
+
+def window_source(
+    trajectories: Sequence[Trajectory], horizon: float, timing: Mapping[str, Any], *, time_reversal: bool = True, seed: int = 0
+) -> WindowSource:
+    """Windows for a model that starts from and forecasts certain frames only.
+
+    Where the frames of its history are further apart than those of the data, every phase of the coarser grid is used.
+
+    Args:
+        trajectories: Equally spaced.
+        horizon: Length of the future in fs.
+        timing: ``history_length``, ``history_spacing`` (fs) and ``fixed_times`` (fs) where they are not the defaults.
+        time_reversal: Run half of the windows backwards.
+        seed: Decides what is drawn.
+
+    Raises:
+        ForcefreeError: If the frames of the history are not a multiple of the spacing of the data apart.
+    """
+    spacing = timing.get("history_spacing")
+    if trajectories and spacing is not None:
+        trajectories = [part for trajectory in trajectories for part in _thinned(trajectory, float(spacing))]
+    fixed = timing.get("fixed_times")
+    stride = round(min(fixed) / trajectories[0].spacing) if trajectories and fixed else 1
+    length = int(timing.get("history_length", 1))
+    return WindowSource(trajectories, horizon, history_length=length, stride=stride, time_reversal=time_reversal, seed=seed)
+
+
+def _thinned(trajectory: Trajectory, spacing: float) -> list[Trajectory]:
+    stride = round(spacing / trajectory.spacing)
+    if stride < 1 or abs(stride * trajectory.spacing - spacing) > 1e-3 * spacing:
+        raise ForcefreeError(
+            f"frames of the history are {spacing:g} fs apart, not a multiple of the {trajectory.spacing:g} fs between those of "
+            f"trajectory '{trajectory.name}'"
+        )
+    return [trajectory.frames(phase, len(trajectory), stride) for phase in range(stride)]
 
 
 def _fixed_part(trajectory: Trajectory) -> State:
