@@ -267,3 +267,10 @@ def test_unknown_elements_are_refused_from_python_too(store: Path, tmp_path: Pat
     model = load(train(config, progress=False))
     with pytest.raises(ForcefreeError, match="knows the elements H, O, not N"):
         model.propagate(State.from_atoms([molecule("NH3")]), 5.0)
+
+
+def test_a_model_of_several_frames_cannot_be_asked_to_retrace_its_path(store: Path, tmp_path: Path) -> None:
+    model = {"name": "window", "architecture": "asteroid", "t_max": 5.0, "cutoff": 4.0}
+    config = configuration(store, tmp_path / "m.safetensors", model=model, reversal_weight=1.0)
+    with pytest.raises(ForcefreeError, match="reversal_weight is for models of one frame, not for asteroid"):
+        train(config, progress=False)
