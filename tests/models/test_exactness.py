@@ -19,6 +19,12 @@ VARIANTS = {
     "trajcast-fast": ("trajcast", {"channels": 12, "layers": 1, "refinements": 2, "nodes": 3, "refinement_width": 8, "filter_width": 8}),
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
     "trajcast-paper": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2}),
+    "gfnode": ("gfnode", {"channels": 8, "layers": 2, "filter_width": 8}),
+    "gfnode-learned": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "ode": "learned", "steps": 4}),
+    "gfnode-no-fourier": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "fourier": False, "ode": "learned", "steps": 3}),
+    "gfnode-two-modes": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "modes": 2, "shared_clock": True}),
+    "egnn": ("egnn", {"channels": 8, "layers": 2}),
+    "egno": ("egnn", {"channels": 8, "layers": 2, "temporal_modes": 2}),
     "trajcast-paper-fixed": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2, "head": "fixed"}),
 }
 

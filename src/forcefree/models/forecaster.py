@@ -55,6 +55,8 @@ class Forecaster(nn.Module, ABC):
     velocities depart from x0 + v0 t and v0. The base class checks the request against the card, removes the
     mass-weighted mean of the departures (so that momentum, centre-of-mass motion and Galilean boosts are exact), adds
     free flight in float64 and restores the angular momentum of isolated systems. A departure must vanish at t = 0.
+    Where the card says that atoms are left out (``closed`` is false), momentum is not the model's to keep, and none of
+    this is done: velocities are seen as they are, and departures stay as the subclass returns them.
     """
 
     def __init__(self, card: Card) -> None:
@@ -88,6 +90,8 @@ class Forecaster(nn.Module, ABC):
         last = history[-1]
         departures = self._relative_departures(history, times)
         weights = departures.participation
+        if not self.card.closed:
+            return departures
         return Departures(
             _without_momentum(departures.positions, last, weights), _without_momentum(departures.velocities, last, weights), weights
         )
@@ -113,14 +117,19 @@ class Forecaster(nn.Module, ABC):
             asked = asked[:, None].expand(-1, last.n_systems)
         raw = self._relative_departures(history, asked)
         elapsed = asked[:, last.system, None]
+        if not self.card.closed:
+            moved = last.positions + last.velocities * elapsed + raw.positions.to(last.positions)
+            return Frames(times=asked, positions=moved, velocities=last.velocities + raw.velocities.to(last.velocities))
         weights = None if raw.participation is None else raw.participation.to(last.positions)
         moved = last.positions + last.velocities * elapsed + _without_momentum(raw.positions.to(last.positions), last, weights)
         faster = last.velocities + _without_momentum(raw.velocities.to(last.velocities), last, weights)
         return Frames(times=asked, positions=moved, velocities=restore_angular_momentum(last, moved, faster, weights=weights))
 
     def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
-        """What the subclass says of the history seen from its centre of mass."""
+        """What the subclass says of the history seen from its centre of mass, or as it is where atoms are left out."""
         last = history[-1]
+        if not self.card.closed:
+            return Departures(*self.departures(history, times))
         drift = last.mean_by_mass(last.velocities)[last.system]
         return Departures(*self.departures(tuple(s.with_(velocities=s.velocities - drift) for s in history), times))
 

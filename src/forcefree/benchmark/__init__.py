@@ -1,0 +1,1 @@
+"""Published benchmarks under their own protocols, by one command each."""
