@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Protocol:
     splits: tuple[str, ...] = ("legacy", "blocked")
     samplings: tuple[str, ...] = ("uniform", "irregular")
     seeds: int = 3
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     horizons: bool = False
     test: int = 2000
 

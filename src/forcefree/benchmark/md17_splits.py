@@ -52,7 +52,7 @@ def legacy_split(frames: int) -> Split:
     pool = frames - 1 - 2 * _MARGIN
     if pool < 20:
         raise ForcefreeError(f"the published split needs more than {2 * _MARGIN + 20} frames, not {frames}")
-    rng = np.random.RandomState(_SEED)  # noqa: NPY002 (the published split was drawn with it)
+    rng = np.random.RandomState(_SEED)  # the generator that the published split was drawn with
     left = np.arange(pool)
     parts = []
     for share in (0.1, 0.05, 0.05):

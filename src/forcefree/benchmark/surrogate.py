@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ase.data import atomic_masses
+from ase import Atoms
 from numpy.typing import NDArray
 
 from forcefree.csvr import rescaling_factor
@@ -18,7 +18,10 @@ from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
 from forcefree.reference.sgdml import load_model
 from forcefree.reference.sgdml_field import GradientDomainField
+from forcefree.state import State
+from forcefree.streams import Streams
 from forcefree.units import BOLTZMANN, KCAL_PER_MOL, KINETIC_UNIT
+from forcefree.velocities import maxwell_boltzmann
 
 TEMPERATURE = 500.0
 """K, as MD17."""
@@ -33,7 +36,10 @@ _RUNAWAY = 20.0  # times the mean kinetic energy
 
 @dataclass
 class Dynamics:
-    """Velocity Verlet with CSVR for one molecule; momentum is zero, rotation is free.
+    """Velocity Verlet with CSVR for one molecule without momentum or angular momentum.
+
+    Nor have the published trajectories any to speak of: rigid molecules hardly turn in them, and flexible ones turn by moving
+    their parts.
 
     Attributes:
         field: Energy and forces.
@@ -51,7 +57,7 @@ class Dynamics:
 
     def __post_init__(self) -> None:
         self._decay = math.exp(-MD17_SPACING / _RELAXATION)
-        self._freedom = 3.0 * len(self.positions) - 3.0
+        self._freedom = 3.0 * len(self.positions) - 6.0
         self._mean_kinetic = 0.5 * self._freedom * BOLTZMANN * TEMPERATURE
         self.energy, forces = self.field(self.positions)
         self._kick = 0.5 * MD17_SPACING / (KINETIC_UNIT * self.masses)
@@ -59,12 +65,11 @@ class Dynamics:
 
     @classmethod
     def start(cls, field: Callable[[Floats], tuple[float, Floats]], positions: Floats, numbers: NDArray[np.int64], seed: int) -> Dynamics:
-        """Maxwell-Boltzmann velocities without momentum at :data:`TEMPERATURE`."""
-        rng = np.random.default_rng(seed)
-        masses = atomic_masses[numbers][:, None]
-        velocities = rng.standard_normal(positions.shape) * np.sqrt(BOLTZMANN * TEMPERATURE / (KINETIC_UNIT * masses))
-        velocities -= (masses * velocities).sum(axis=0) / masses.sum()
-        return cls(field, positions - (masses * positions).sum(axis=0) / masses.sum(), velocities, masses, rng)
+        """Maxwell-Boltzmann velocities at :data:`TEMPERATURE`, in a molecule of three atoms or more."""
+        state = State.from_atoms([Atoms(numbers, positions)])
+        state = maxwell_boltzmann(state, TEMPERATURE, Streams(seed, [0]), "momentum and rotation")
+        centred = state.positions - state.mean_by_mass(state.positions)
+        return cls(field, centred.numpy(), state.velocities.numpy(), state.masses[:, None].numpy(), np.random.default_rng(seed))
 
     @property
     def kinetic_energy(self) -> float:
