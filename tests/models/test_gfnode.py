@@ -153,7 +153,9 @@ def test_gradients_reach_every_parameter() -> None:
         model, state = build(ode=ode), moving(molecule("CH3CH2OH"))
         departures = model.conserving_departures((state,), torch.tensor([[20.0], [90.0]], dtype=torch.float64))
         (departures.positions.square().mean() + departures.velocities.square().mean()).backward()
-        silent = [name for name, parameter in model.named_parameters() if parameter.grad is None or not bool(parameter.grad.abs().sum() > 0)]
+        silent = [
+            name for name, parameter in model.named_parameters() if parameter.grad is None or not bool(parameter.grad.abs().sum() > 0)
+        ]
         assert not silent
 
 
