@@ -56,7 +56,7 @@ class Protocol:
 
 
 def run_md17(files: list[Path], protocol: Protocol, table: Table) -> None:
-    """Train and test on every file, and add the rows; results are saved after every molecule.
+    """Train and test on every file, and add the rows; results are saved after every model.
 
     Raises:
         ForcefreeError: If a file cannot be used.
@@ -67,7 +67,6 @@ def run_md17(files: list[Path], protocol: Protocol, table: Table) -> None:
             split = split_of(kind, len(trajectory))
             for sampling in protocol.samplings:
                 _compare(trajectory, split, f"{_label(trajectory)}, {kind}, {sampling}", sampling, protocol, table)
-                table.save()
 
 
 def errors(forecast: Forecast, task: Task) -> NDArray[np.float64]:
@@ -115,6 +114,7 @@ def _compare(trajectory: HeavyTrajectory, split: Split, label: str, sampling: st
         table.add(f"{label}, {name}: training", float(np.mean([each.seconds for each in fitted])), "s of one core", seeds=protocol.seeds)
         if protocol.horizons:
             _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0] for forecast in forecasts]))
+        table.save()
 
 
 def _add(table: Table, label: str, found: NDArray[np.float64]) -> None:

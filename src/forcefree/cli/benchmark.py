@@ -19,6 +19,7 @@ def md17(
     sampling: Annotated[list[str] | None, typer.Option(help="uniform or irregular target times; both if not given.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Independent trainings of each model.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each training.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Starts per step.")] = 50,
     test: Annotated[int, typer.Option(min=1, help="Test starts; the protocol has 2000.")] = 2000,
     horizons: Annotated[bool, typer.Option(help="Follow the error from 0.5 fs to 1.5 ps too.")] = False,
     output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("md17.json"),
@@ -50,7 +51,7 @@ def md17(
         splits=tuple(split or ("legacy", "blocked")),
         samplings=tuple(sampling or ("uniform", "irregular")),
         seeds=seeds,
-        recipe=Recipe(steps=steps),
+        recipe=Recipe(steps=steps, batch=batch),
         horizons=horizons,
         test=test,
     )
