@@ -78,7 +78,7 @@ def test_training_learns_what_turns(folder: Path, split: Split, name: str) -> No
     trajectory = read_heavy(folder / "md17_spinner.npz")
     train, validation = (task_of(trajectory, starts, "irregular") for starts in (split.train, split.validation))
     architecture, options = MODELS[name]
-    small = {**options, "channels": 8, "layers": 1, "steps": 4, "turning": False}
+    small = {**options, "channels": 8, "layers": 1, "steps": 4}
     fitted = fit(architecture, small, train, validation, Recipe(steps=80, batch=16, learning_rate=1e-2), seed=0)
     test = task_of(trajectory, split.test[:50], "uniform")
     untrained = build_model(fitted.model.card)

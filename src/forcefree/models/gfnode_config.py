@@ -49,4 +49,4 @@ class GfNodeConfig(Settings):
     """One clock for all modes, whatever their eigenvalue (ablation)."""
 
     turning: bool = True
-    """Forecast in a frame that turns with the angular velocity of isolated molecules."""
+    """Forecast in a frame that turns with the angular velocity of isolated molecules; switch it off where hydrogens are left out."""

@@ -9,6 +9,8 @@ from forcefree.graph import Pairs
 from forcefree.nn.bases import envelope
 from forcefree.nn.perceptron import perceptron
 
+_START = 0.01  # size of a move before training
+
 
 class EgnnLayer(nn.Module):
     """Messages from scalars and distances; positions move along separations and velocities.
@@ -29,6 +31,8 @@ class EgnnLayer(nn.Module):
         self.along_pairs = perceptron(channels, channels, 1)
         self.along_velocity = perceptron(channels, channels, 1)
         self.update = perceptron(2 * channels, channels, channels)
+        for mover in (self.along_pairs, self.along_velocity):
+            nn.init.normal_(list(mover.parameters())[-2], std=_START / channels**0.5)
 
     def forward(
         self, scalars: Tensor, moved: Tensor, velocities: Tensor, separations: Tensor, distances: Tensor, pairs: Pairs

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from forcefree.graph import Pairs, sum_by_receiver
 from forcefree.nn.bases import envelope
 
-_MEMORY = 30.0  # fs, for which an atom in a molecule keeps its velocity, before training
+_MEMORY = 10.0  # fs, for which an atom in a molecule keeps its velocity, before training; a stretching bond turns round in as much
 
 
 class Flight(nn.Module):

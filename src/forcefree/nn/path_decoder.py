@@ -9,6 +9,8 @@ from forcefree.nn.soft_norm import softly_normalised
 from forcefree.nn.time_features import TimeFeatures
 from forcefree.nn.update import GatedUpdate
 
+_START = 0.1  # size of the output before training, so that it begins close to the start structure
+
 
 class PathDecoder(nn.Module):
     """Gated updates of atoms one by one, at each time for itself, which sees the time in sines and cosines.
@@ -27,6 +29,7 @@ class PathDecoder(nn.Module):
         self.vectors = nn.Linear(2 * channels, channels, bias=False)
         self.updates = nn.ModuleList(GatedUpdate(channels) for _ in range(layers))
         self.readout = nn.Linear(channels, 1, bias=False)
+        nn.init.normal_(self.readout.weight, std=_START / channels**0.5)
 
     def forward(self, initial: Tensor, evolved: Tensor, times: Tensor) -> Tensor:
         """Decode.
