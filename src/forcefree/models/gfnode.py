@@ -55,14 +55,15 @@ class GfNode(Forecaster):
         super().__init__(card)
         self.config = config = GfNodeConfig.parse(card.options, f"options of model {card.name}")
         n_species, slowest = len(card.species), _SLOWEST * card.t_max
+        fastest = min(config.shortest_period, 0.5 * slowest)
         self.bond_weights = BondWeights(card.cutoff)
         self.encoder = PathEncoder(config, n_species, card.cutoff)
         self.flow: nn.Module | None = None
         if config.ode == "oscillator":
-            self.flow = OscillatorFlow(config.channels, config.shortest_period, slowest, shared_clock=config.shared_clock)
+            self.flow = OscillatorFlow(config.channels, fastest, slowest, shared_clock=config.shared_clock)
         elif config.ode == "learned":
             self.flow = ModeFlow(config.channels, card.t_max, config.steps, shared_clock=config.shared_clock)
-        self.decoder = PathDecoder(config.channels, config.decoder_layers, config.shortest_period, slowest)
+        self.decoder = PathDecoder(config.channels, config.decoder_layers, fastest, slowest)
         self.turning_rate = perceptron(config.channels, config.channels, 1) if config.turning else None
         self.flight = Flight(n_species)
         self.log_gain = nn.Parameter(torch.zeros(n_species))
