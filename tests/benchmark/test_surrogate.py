@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from forcefree.benchmark import surrogate
 from forcefree.benchmark.surrogate import Dynamics, make_surrogate
+from forcefree.cli.main import app
 from forcefree.errors import ForcefreeError
 from networks import MOLECULE, energies_and_forces
 
@@ -53,6 +55,16 @@ def test_a_surrogate_has_the_form_of_the_original(tmp_path: Path, monkeypatch: p
 def test_a_short_surrogate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForcefreeError, match="a surrogate of 1000 frames is too short"):
         make_surrogate(tmp_path / "field.npz", tmp_path / "out.npz", frames=1000)
+
+
+def test_the_command_names_files_after_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[Path, Path]] = []
+    monkeypatch.setattr(surrogate, "make_surrogate", lambda model, output, frames, seed: made.append((model, output)) or 501.0)
+    arguments = ["benchmark", "md17-surrogate", "fields/ethanol.npz", "benzene.DFT.npz", "--output", str(tmp_path), "--frames", "200000"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert [output.name for _, output in made] == ["md17_ethanol.npz", "md17_benzene.npz"]
+    assert "200000 frames at 501.0 K" in result.output
 
 
 def test_a_runaway_is_a_sentence() -> None:

@@ -20,7 +20,8 @@ def superposed(moving: Tensor, fixed: Tensor) -> Tensor:
     left, _, right = torch.linalg.svd((moving - centre).transpose(-1, -2) @ (fixed - target))
     handed = torch.linalg.det(left @ right).sign()
     left = torch.cat([left[..., :2], left[..., 2:] * handed[..., None, None]], dim=-1)
-    return (moving - centre) @ (left @ right) + target
+    moved: Tensor = (moving - centre) @ (left @ right) + target
+    return moved
 
 
 def squared_errors(predicted: Tensor, true: Tensor, atoms: int) -> tuple[Tensor, Tensor]:
@@ -34,6 +35,6 @@ def squared_errors(predicted: Tensor, true: Tensor, atoms: int) -> tuple[Tensor,
     Returns:
         Å^2, each of shape (n_times, n_systems).
     """
-    predicted, true = (each.unflatten(1, (-1, atoms)) for each in (predicted, true))
+    predicted, true = (each.view(len(each), -1, atoms, 3) for each in (predicted, true))
     aligned = superposed(predicted, true)
     return (predicted - true).square().mean(dim=(2, 3)), (aligned - true).square().mean(dim=(2, 3))

@@ -50,7 +50,7 @@ def mean_shape(trajectory: HeavyTrajectory, starts: Indices) -> Forecast:
         mean = superposed(frames, mean.expand_as(frames)).mean(dim=0)
 
     def forecast(state: State, times: Tensor) -> Tensor:
-        first = state.positions.unflatten(0, (-1, len(mean)))
+        first = state.positions.view(-1, len(mean), 3)
         return superposed(mean.expand_as(first), first).flatten(0, 1).expand(len(times), -1, -1)
 
     return forecast

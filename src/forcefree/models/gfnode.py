@@ -1,7 +1,7 @@
 """GF-NODE: spatial scales from a graph Fourier transform, each with dynamics of its own, at any and irregular times.
 
-After Sun, Yang, ..., "Graph Fourier Neural ODEs" (arXiv 2411.01600), rebuilt so that its symmetries are exact; what differs
-is listed in the documentation.
+After "Graph Fourier Neural ODEs: Bridging Spatial and Temporal Multiscales in Molecular Dynamics" (arXiv 2411.01600), rebuilt
+so that its symmetries are exact; what differs is listed in the documentation.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from forcefree.graph import Neighbours, Pairs
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.models.gfnode_config import GfNodeConfig
+from forcefree.models.gfnode_encoder import GfNodeEncoder
 from forcefree.nn.bond_graph import BondWeights, laplacian_of
 from forcefree.nn.flight import Flight, in_company
 from forcefree.nn.mode_ode import ModeFlow
 from forcefree.nn.oscillators import OscillatorFlow
 from forcefree.nn.path_decoder import PathDecoder
-from forcefree.nn.path_encoder import PathEncoder
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.rigid import angular_velocity, turned
 from forcefree.nn.spectrum import Spectrum
@@ -57,7 +57,7 @@ class GfNode(Forecaster):
         n_species, slowest = len(card.species), _SLOWEST * card.t_max
         fastest = min(config.shortest_period, 0.5 * slowest)
         self.bond_weights = BondWeights(card.cutoff)
-        self.encoder = PathEncoder(config, n_species, card.cutoff)
+        self.encoder = GfNodeEncoder(config, n_species, card.cutoff)
         self.flow: nn.Module | None = None
         if config.ode == "oscillator":
             self.flow = OscillatorFlow(config.channels, fastest, slowest, shared_clock=config.shared_clock)

@@ -43,11 +43,8 @@ class ModeFlow(nn.Module):
         def slope(_: Tensor, state: Tensor) -> Tensor:
             square = state.square()
             power = torch.cat([square[:, :, 0], square[:, :, 1:].sum(dim=2)], dim=-1)
-            gates = (
-                torch.tanh(self.gate(torch.cat([clock, torch.log1p(spectrum.together @ power)], dim=-1)))
-                .unflatten(-1, (4, 1, -1))
-                .unbind(dim=2)
-            )
+            seen = torch.cat([clock, torch.log1p(spectrum.together @ power)], dim=-1)
+            gates = torch.tanh(self.gate(seen))[:, :, None].chunk(4, dim=-1)
             scalars, vectors = state[:, :, :1], state[:, :, 1:]
             own = gates[0] * self.scalar_map(scalars) + gates[1] * scalars
             moved = gates[2] * self.vector_map(vectors) + gates[3] * vectors

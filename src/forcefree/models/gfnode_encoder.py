@@ -15,7 +15,7 @@ _PAIR_WIDTH = 16
 _TIME = 50.0  # fs, in which thermal atoms move some tenths of an Å
 
 
-class PathEncoder(nn.Module):
+class GfNodeEncoder(nn.Module):
     """Message passing over all pairs inside the cutoff, started by each atom's velocity and its place among its bonds.
 
     Args:
