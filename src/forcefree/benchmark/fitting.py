@@ -139,7 +139,8 @@ def _rate(step: int, steps: int) -> float:
 
 def _scale(model: Forecaster, train: Task) -> None:
     """Heads work in units of the root mean square displacement, not of the departure from free flight, which has no bound."""
-    if hasattr(model, "set_scales"):
+    set_scales: Any = getattr(model, "set_scales", None)
+    if set_scales is not None:
         state, _, positions = train.batch(slice(None))
         size = (positions - state.positions).square().mean().sqrt()
-        model.set_scales(size.expand(len(model.card.species)), size)
+        set_scales(size.expand(len(model.card.species)), size)

@@ -90,9 +90,8 @@ class Dynamics:
         ratio, normal, rest = self.kinetic_energy / self._mean_kinetic, self.rng.standard_normal(), self.rng.chisquare(self._freedom - 1.0)
         if not ratio < _RUNAWAY:
             raise ForcefreeError(f"the surrogate dynamics ran away to {self.temperature:.0f} K; the field does not hold at this geometry")
-        factor = rescaling_factor(
-            *torch.tensor([[ratio], [self._freedom]]).double(), self._decay, *torch.tensor([[normal], [rest]]).double()
-        )
+        kinetic, freedom, draw, square = torch.tensor([[ratio], [self._freedom], [normal], [rest]], dtype=torch.float64)
+        factor = rescaling_factor(kinetic, freedom, self._decay, draw, square)
         self.velocities = self.velocities * float(factor)
 
 

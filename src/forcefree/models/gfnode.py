@@ -105,7 +105,8 @@ class GfNode(Forecaster):
             displaced = arms + scale * self.decoder(features, evolved, asked[:, state.system])
             if rotation is not None:
                 displaced = turned(displaced, rotation, asked[:, state.system, None])
-            return displaced * scene.participation[:, None]
+            shared: Tensor = displaced * scene.participation[:, None]
+            return shared
 
         moved, faster = self.flight(path, times.to(self.log_gain), velocities, scene.species, state.system, scene.participation)
         return Departures(moved, faster, scene.participation)

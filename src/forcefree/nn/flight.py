@@ -54,7 +54,7 @@ class Flight(nn.Module):
             Å and Å/fs, each of shape (n_times, n_atoms, 3).
         """
         since_start = torch.cat([torch.zeros_like(times[:1]), times])
-        positions, rates = torch.func.jvp(path, (since_start,), (torch.ones_like(since_start),))
+        positions, rates = _with_rates(path, since_start)
         elapsed = times[:, system, None]
         rate = (participation / self.log_memory.exp()[species]).clamp_min(1e-9)[:, None]
         remembered = math.sqrt(0.5 * math.pi) / rate * torch.erf(math.sqrt(0.5) * rate * elapsed)
@@ -62,6 +62,12 @@ class Flight(nn.Module):
         missing = velocities - rates[0]
         moved = remembered * missing + positions[1:] - positions[0] - elapsed * velocities
         return moved, fading * missing + rates[1:] - velocities
+
+
+def _with_rates(path: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of a path and their time derivatives."""
+    both: tuple[Tensor, Tensor] = torch.func.jvp(path, (times,), (torch.ones_like(times),))  # type: ignore[assignment]
+    return both
 
 
 def in_company(distances: Tensor, cutoff: float, pairs: Pairs, n_atoms: int) -> Tensor:

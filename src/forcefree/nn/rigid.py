@@ -33,4 +33,5 @@ def turned(vectors: Tensor, rotation: Tensor, elapsed: Tensor) -> Tensor:
     across = torch.linalg.cross(rotation.expand_as(vectors), vectors)
     inward = torch.linalg.cross(rotation.expand_as(vectors), across)
     angle = rate * elapsed
-    return vectors + torch.sin(angle) / rate * across + 2.0 * (torch.sin(0.5 * angle) / rate).square() * inward
+    result: Tensor = vectors + torch.sin(angle) / rate * across + 2.0 * (torch.sin(0.5 * angle) / rate).square() * inward
+    return result
