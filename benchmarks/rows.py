@@ -1,88 +1,25 @@
-"""Rows of a benchmark: printed as a table, saved as JSON beside the others."""
+"""The table of :mod:`forcefree.benchmark.table`, for scripts of this folder, whose results lie beside them."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import shlex
-import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from forcefree.benchmark import table
+from forcefree.benchmark.table import Row
+
 RESULTS = Path(__file__).parent / "results"
+__all__ = ["RESULTS", "Row", "Table"]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure.
-
-    Attributes:
-        figure: What was measured.
-        target: What was asked for, as text; empty where nothing was.
-        measured: The number.
-        unit: Its unit.
-        holds: Whether the target is met; None where there is none.
-        seeds: Independent trajectories, replicas or seeds behind the number.
-        command: What makes it again.
-        error: Standard error over the seeds, where there is one.
-    """
-
-    figure: str
-    target: str
-    measured: float
-    unit: str
-    holds: bool | None
-    seeds: int
-    command: str
-    error: float | None = None
-
-
-class Table:
-    """Collects rows, prints them as they come, saves them at the end.
+class Table(table.Table):
+    """A table that is saved to ``benchmarks/results``.
 
     Args:
         name: File name of the results, without suffix.
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.rows: list[Row] = []
-        self.command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-
-    def add(
-        self,
-        figure: str,
-        measured: float,
-        unit: str,
-        *,
-        at_most: float | None = None,
-        at_least: float | None = None,
-        seeds: int,
-        error: float | None = None,
-        holds: bool | None = None,
-    ) -> None:
-        """Add a figure, with a limit that its absolute value must keep, if any; a verdict given as ``holds`` wins."""
-        given = holds
-        target = ""
-        if at_most is not None:
-            target, holds = f"<= {at_most:g} {unit}", abs(measured) <= at_most
-        if at_least is not None:
-            target, holds = f">= {at_least:g} {unit}", measured >= at_least
-        holds = holds if given is None else given
-        measured = float(measured) if math.isfinite(measured) else float("nan")
-        row = Row(figure, target, measured, unit, holds, seeds, self.command, error)
-        self.rows.append(row)
-        scatter = f" ± {error:.2g}" if error is not None else ""
-        verdict = {True: "holds", False: "MISSED", None: ""}[holds]
-        print(f"{figure:<74} {measured:>11.4g}{scatter:<10} {unit:<14} {target:<20} {verdict}", flush=True)
-
-    def save(self) -> Path:
-        """Write ``results/NAME.json``."""
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self.name}.json"
-        values = [{key: None if isinstance(v, float) and math.isnan(v) else v for key, v in asdict(row).items()} for row in self.rows]
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        print(f"saved {path}")
-        return path
+        super().__init__(name, RESULTS)

@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel
 
 from forcefree.models.asteroid_config import AsteroidConfig
+from forcefree.models.egnn import EgnnConfig
+from forcefree.models.gfnode_config import GfNodeConfig
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.reference.config import ReferenceConfig
 from forcefree.simulation.options import SimulationOptions
@@ -49,7 +51,9 @@ def _keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
-@pytest.mark.parametrize("settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, AsteroidConfig, SimulationOptions])
+@pytest.mark.parametrize(
+    "settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, GfNodeConfig, EgnnConfig, AsteroidConfig, SimulationOptions]
+)
 def test_every_option_is_in_the_documentation(macros: ModuleType, settings: type[BaseModel]) -> None:
     text = macros.on_page_markdown((ROOT / "docs" / "configuration.md").read_text())
     for key in _keys(settings):

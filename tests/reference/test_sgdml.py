@@ -19,7 +19,8 @@ from forcefree.units import KCAL_PER_MOL
 if importlib.util.find_spec("sgdml") is None:
     pytest.skip("the package sgdml is not installed", allow_module_level=True)
 
-from forcefree.reference.sgdml import SymmetricGradientDomain
+from forcefree.reference.sgdml import SymmetricGradientDomain, load_model
+from forcefree.reference.sgdml_field import GradientDomainField
 
 _DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 _MODEL = _DATA / "sgdml_models" / "ethanol.npz"
@@ -106,6 +107,14 @@ def test_the_packages_own_predictor_agrees(tmp_path: Path) -> None:
     energy, forces = GDMLTorchPredict(_toy(), log_level=logging.ERROR)(from_numpy(atoms.positions[None]))
     assert atoms.get_potential_energy() == pytest.approx(float(energy[0]) * KCAL_PER_MOL, rel=1e-12)
     np.testing.assert_allclose(atoms.get_forces(), forces[0].numpy() * KCAL_PER_MOL, rtol=1e-12)
+
+
+def test_matrix_vector_products_give_the_same_energy_and_forces(tmp_path: Path) -> None:
+    atoms = _water()
+    atoms.calc = _calculator(tmp_path, _toy())
+    energy, forces = GradientDomainField(load_model(tmp_path / "model.npz"))(atoms.positions)
+    assert energy == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    np.testing.assert_allclose(forces, atoms.get_forces(), rtol=1e-9, atol=1e-11)
 
 
 def test_other_atoms_or_another_order_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from forcefree.cli.analyze import analyze
+from forcefree.cli.benchmark import benchmark
 from forcefree.cli.failures import SentenceGroup
 from forcefree.cli.importing import import_command
 from forcefree.cli.models import list_models, show_model
@@ -31,6 +32,7 @@ app.command("analyze")(analyze)
 models.command("list")(list_models)
 models.command("show")(show_model)
 app.add_typer(models, name="models")
+app.add_typer(benchmark, name="benchmark")
 
 
 def _print_version(wanted: bool) -> None:

@@ -53,6 +53,9 @@ class Card(Settings):
     cutoff: float
     """Å."""
 
+    closed: bool = True
+    """All atoms are there. False for a model of some of them, such as the heavy atoms alone, whose momentum the others share."""
+
     ensemble: str = "nve"
     temperatures: list[float] = Field(default_factory=list)
     """K, of the training runs."""

@@ -57,6 +57,8 @@ class Forecaster(nn.Module, ABC):
     velocities depart from x0 + v0 t and v0. The base class checks the request against the card, removes the
     mass-weighted mean of the departures (so that momentum, centre-of-mass motion and Galilean boosts are exact), adds
     free flight in float64 and restores the angular momentum of isolated systems. A departure must vanish at t = 0.
+    Where the card says that atoms are left out (``closed`` is false), momentum is not the model's to keep, and none of
+    this is done: velocities are seen as they are, and departures stay as the subclass returns them.
     """
 
     def __init__(self, card: Card) -> None:
@@ -106,6 +108,8 @@ class Forecaster(nn.Module, ABC):
         last = history[-1]
         departures = self._relative_departures(history, times)
         weights = departures.participation
+        if not self.card.closed:
+            return departures
         return Departures(
             _without_momentum(departures.positions, last, weights),
             _without_momentum(departures.velocities, last, weights),
@@ -132,10 +136,10 @@ class Forecaster(nn.Module, ABC):
         asked = times.to(last.positions)
         if asked.ndim == 1:
             asked = asked[:, None].expand(-1, last.n_systems)
-        positions, velocities = self.flow(history, asked)
+        positions, velocities = self.unchecked_forecast(history, asked)
         return Frames(times=asked, positions=positions, velocities=velocities)
 
-    def flow(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+    def unchecked_forecast(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
         """What :meth:`forecast` does after its checks: tensors in, tensors out, no decision that depends on their values.
 
         Args:
@@ -148,14 +152,22 @@ class Forecaster(nn.Module, ABC):
         last = history[-1]
         raw = self._relative_departures(history, times)
         elapsed = times[:, last.system, None]
+        if not self.card.closed:
+            moved = last.positions + last.velocities * elapsed + raw.positions.to(last.positions)
+            return moved, last.velocities + raw.velocities.to(last.velocities)
         weights = None if raw.participation is None else raw.participation.to(last.positions)
         moved = last.positions + last.velocities * elapsed + _without_momentum(raw.positions.to(last.positions), last, weights)
         faster = last.velocities + _without_momentum(raw.velocities.to(last.velocities), last, weights)
         return moved, restore_angular_momentum(last, moved, faster, weights=weights)
 
     def _relative_departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
-        """What the subclass says of the history seen from the last frame's centre of mass, which flies on."""
+        """What the subclass says of the history seen from the last frame's centre of mass, which flies on.
+
+        Of an open system, whose centre of mass is not that of the atoms here, it is what the subclass says of it as it is.
+        """
         last = history[-1]
+        if not self.card.closed:
+            return Departures(*self.departures(history, times))
         drift = last.mean_by_mass(last.velocities)[last.system]
         earlier = (
             s.with_(positions=s.positions + drift * (last.time - s.time)[s.system, None], velocities=s.velocities - drift)

@@ -8,7 +8,12 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 
-ARCHITECTURES = {"trajcast": "forcefree.models.trajcast:TrajCast", "asteroid": "forcefree.models.asteroid:Asteroid"}
+ARCHITECTURES = {
+    "trajcast": "forcefree.models.trajcast:TrajCast",
+    "gfnode": "forcefree.models.gfnode:GfNode",
+    "egnn": "forcefree.models.egnn:Egnn",
+    "asteroid": "forcefree.models.asteroid:Asteroid",
+}
 """Import paths, so that listing the models imports none of them."""
 
 

@@ -40,7 +40,7 @@ class SymmetricGradientDomain(Calculator):  # type: ignore[misc]
     def __init__(self, model: str | Path, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         predictor = _predictor()
-        values = _load(Path(model))
+        values = load_model(Path(model))
         self._numbers = np.asarray(values["z"], dtype=np.int64)
         self._predict = predictor(values, log_level=logging.ERROR)
 
@@ -85,7 +85,12 @@ def _predictor() -> Callable[..., Any]:
     return GDMLTorchPredict  # type: ignore[no-any-return]
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_model(path: Path) -> dict[str, Any]:
+    """Arrays of a model file in the layout of today's package.
+
+    Raises:
+        ForcefreeError: If the file is missing or is not an sGDML model.
+    """
     if not path.is_file():
         raise ForcefreeError(f"sGDML model {path} does not exist")
     try:

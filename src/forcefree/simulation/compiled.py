@@ -46,12 +46,12 @@ class CompiledForecaster(Forecaster):
         """Those of the model."""
         return self.model.departures(history, times)
 
-    def flow(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`Forecaster.flow`; fewer times than were announced are padded by the last."""
+    def unchecked_forecast(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`Forecaster.unchecked_forecast`; fewer times than were announced are padded by the last."""
         state = history[-1]
         missing = self._most_times - len(times)
         if state.system is not self._batch.system or missing < 0:
-            return self.model.flow(history, times)
+            return self.model.unchecked_forecast(history, times)
         padded = torch.cat([times, times[-1:].expand(missing, -1)]) if missing else times.contiguous()
         frames: tuple[Tensor, Tensor] = self._compiled(state.positions, state.velocities, padded)
         positions, velocities = frames
@@ -69,7 +69,7 @@ class CompiledForecaster(Forecaster):
             self.forecast((self._batch,), times.to(self._batch.positions.device))
 
     def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.flow((self._batch.with_(positions=positions, velocities=velocities),), times)
+        return self.model.unchecked_forecast((self._batch.with_(positions=positions, velocities=velocities),), times)
 
 
 def _own_copy(method: Any) -> Any:

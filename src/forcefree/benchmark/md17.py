@@ -1,0 +1,131 @@
+"""The MD17 protocol: one frame of heavy atoms in, eight targets within 3,000 frames out, S2S and S2T errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forcefree.benchmark.alignment import squared_errors
+from forcefree.benchmark.fitting import Recipe, fit
+from forcefree.benchmark.md17_data import HeavyTrajectory, read_heavy
+from forcefree.benchmark.md17_splits import Split, split_of
+from forcefree.benchmark.md17_tasks import Task, task_of
+from forcefree.benchmark.no_skill import Forecast, no_skill_forecasts
+from forcefree.benchmark.table import Table
+from forcefree.data.importing.md17 import MD17_SPACING
+from forcefree.models.forecaster import Forecaster
+from forcefree.state import State
+
+HORIZONS = (1, 20, 60, 200, 600, 1500, 3000)
+"""Frames ahead at which the error is followed, from 0.5 fs to 1.5 ps."""
+
+UNIT = "1e-2 Å^2"
+"""Of every error: mean square per coordinate, as published."""
+
+_PER_BATCH = 250
+_METRICS = ("S2S", "S2T", "S2S aligned", "S2T aligned")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is run.
+
+    Attributes:
+        models: Architecture and options by name.
+        splits: ``legacy``, ``blocked`` or both.
+        samplings: ``uniform``, ``irregular`` or both.
+        seeds: Independent trainings of each model.
+        recipe: How each is trained.
+        horizons: Follow the error from 0.5 fs to 1.5 ps too.
+        test: Test starts, at most 2000.
+    """
+
+    models: dict[str, tuple[str, dict[str, Any]]]
+    splits: tuple[str, ...] = ("legacy", "blocked")
+    samplings: tuple[str, ...] = ("uniform", "irregular")
+    seeds: int = 3
+    recipe: Recipe = field(default_factory=Recipe)
+    horizons: bool = False
+    test: int = 2000
+
+
+def run_md17(files: list[Path], protocol: Protocol, table: Table) -> None:
+    """Train and test on every file, and add the rows; results are saved after every model.
+
+    Raises:
+        ForcefreeError: If a file cannot be used.
+    """
+    for path in files:
+        trajectory = read_heavy(path)
+        for kind in protocol.splits:
+            split = split_of(kind, len(trajectory))
+            for sampling in protocol.samplings:
+                _compare(trajectory, split, f"{_label(trajectory)}, {kind}, {sampling}", sampling, protocol, table)
+
+
+def errors(forecast: Forecast, task: Task) -> NDArray[np.float64]:
+    """The four errors of a forecast in :data:`UNIT`: S2S (last time) and S2T (mean over times), raw and superposed."""
+    raw, aligned = per_time(forecast, task)
+    return 100.0 * np.array([raw[-1], raw.mean(), aligned[-1], aligned.mean()])
+
+
+def per_time(forecast: Forecast, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean squared errors in Å^2 at each target time, raw and superposed, each of shape (n_times,)."""
+    found: list[tuple[Tensor, Tensor]] = []
+    with torch.inference_mode():
+        for state, times, positions in task.batches(_PER_BATCH):
+            found.append(squared_errors(forecast(state, times), positions, len(task.trajectory.numbers)))
+    raw, aligned = (torch.cat(column, dim=1).mean(dim=1).numpy() for column in zip(*found, strict=True))
+    return raw, aligned
+
+
+def forecast_of(model: Forecaster) -> Forecast:
+    """A trained model as a forecast of positions."""
+
+    def forecast(state: State, times: Tensor) -> Tensor:
+        return model.forecast((state,), times).positions
+
+    return forecast
+
+
+def _label(trajectory: HeavyTrajectory) -> str:
+    return trajectory.name if trajectory.surrogate is None else f"{trajectory.name} (surrogate)"
+
+
+def _compare(trajectory: HeavyTrajectory, split: Split, label: str, sampling: str, protocol: Protocol, table: Table) -> None:
+    train, validation = (task_of(trajectory, starts, sampling) for starts in (split.train, split.validation))
+    test = task_of(trajectory, split.test[: protocol.test], sampling)
+    ahead = Task(trajectory, test.starts, np.tile(HORIZONS, (len(test.starts), 1)))
+    for name, forecast in no_skill_forecasts(trajectory, split.train).items():
+        _add(table, f"{label}, {name}", np.array([errors(forecast, test)]))
+        if protocol.horizons:
+            _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0]]))
+    for name, (architecture, options) in protocol.models.items():
+        fitted = [fit(architecture, options, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
+        forecasts = [forecast_of(each.model) for each in fitted]
+        _add(table, f"{label}, {name}", np.array([errors(forecast, test) for forecast in forecasts]))
+        table.add(f"{label}, {name}: parameters", fitted[0].parameters, "", seeds=protocol.seeds)
+        table.add(f"{label}, {name}: training", float(np.mean([each.seconds for each in fitted])), "s of one core", seeds=protocol.seeds)
+        if protocol.horizons:
+            _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0] for forecast in forecasts]))
+        table.save()
+
+
+def _add(table: Table, label: str, found: NDArray[np.float64]) -> None:
+    for metric, values in zip(_METRICS, found.T, strict=True):
+        table.add(f"{label}: {metric}", float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
+
+
+def _follow(table: Table, label: str, found: NDArray[np.float64]) -> None:
+    for frames, values in zip(HORIZONS, 100.0 * found.T, strict=True):
+        table.add(f"{label}: at {MD17_SPACING * frames:g} fs", float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
+
+
+def _scatter(values: NDArray[np.float64]) -> float | None:
+    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None

@@ -1,0 +1,136 @@
+"""GF-NODE: spatial scales from a graph Fourier transform, each with dynamics of its own, at any and irregular times.
+
+After "Graph Fourier Neural ODEs: Bridging Spatial and Temporal Multiscales in Molecular Dynamics" (arXiv 2411.01600), rebuilt
+so that its symmetries are exact; what differs is listed in the documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from forcefree.graph import Neighbours, Pairs
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.models.gfnode_config import GfNodeConfig
+from forcefree.models.gfnode_encoder import GfNodeEncoder
+from forcefree.nn.bond_graph import BondWeights, laplacian_of
+from forcefree.nn.flight import Flight, in_company
+from forcefree.nn.mode_ode import ModeFlow
+from forcefree.nn.oscillators import OscillatorFlow
+from forcefree.nn.path_decoder import PathDecoder
+from forcefree.nn.perceptron import perceptron
+from forcefree.nn.rigid import angular_velocity, turned
+from forcefree.nn.spectrum import Spectrum
+from forcefree.state import State
+
+_SLOWEST = 4.0  # longest period of a clock before training, in units of t_max
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a forecast sees of the state, in the precision of the network."""
+
+    species: Tensor
+    pairs: Pairs
+    separations: Tensor
+    distances: Tensor
+    bonds: Tensor
+    participation: Tensor
+
+
+class GfNode(Forecaster):
+    """One frame in, departures from free flight at any set of times out; the answer at one time does not depend on the others.
+
+    Args:
+        card: Elements, cutoff, ``t_max`` and the architecture's options.
+    """
+
+    lookup: Tensor
+    scales: Tensor
+
+    def __init__(self, card: Card) -> None:
+        super().__init__(card)
+        self.config = config = GfNodeConfig.parse(card.options, f"options of model {card.name}")
+        n_species, slowest = len(card.species), _SLOWEST * card.t_max
+        fastest = min(config.shortest_period, 0.5 * slowest)
+        self.bond_weights = BondWeights(card.cutoff)
+        self.encoder = GfNodeEncoder(config, n_species, card.cutoff)
+        self.flow: nn.Module | None = None
+        if config.ode == "oscillator":
+            self.flow = OscillatorFlow(config.channels, fastest, slowest, shared_clock=config.shared_clock)
+        elif config.ode == "learned":
+            self.flow = ModeFlow(config.channels, card.t_max, config.steps, shared_clock=config.shared_clock)
+        self.decoder = PathDecoder(config.channels, config.decoder_layers, fastest, slowest)
+        self.turning_rate = perceptron(config.channels, config.channels, 1) if config.turning else None
+        self.flight = Flight(n_species)
+        self.log_gain = nn.Parameter(torch.zeros(n_species))
+        self.register_buffer("scales", torch.full((n_species,), 0.1))
+        lookup = torch.zeros(119, dtype=torch.int64)
+        lookup[torch.tensor(card.species)] = torch.arange(n_species)
+        self.register_buffer("lookup", lookup, persistent=False)
+        self._neighbours = Neighbours(card.cutoff)
+
+    def set_scales(self, positions: Tensor, velocities: Tensor) -> None:  # noqa: ARG002
+        """Normalise the head by the root mean square departures of the training data after ``t_max``.
+
+        Args:
+            positions: Å, for each element of the card, shape (n_species,).
+            velocities: Å/fs, not needed, since velocities are derivatives of positions.
+        """
+        self.scales.copy_(positions)
+
+    def spectrum(self, state: State) -> Spectrum:
+        """Modes of the bond graph of a state, as this model sees them."""
+        return self._spectrum(state, self._scene(state))
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        """Departures from free flight; see :meth:`Forecaster.departures`."""
+        state = history[-1]
+        scene = self._scene(state)
+        velocities = state.velocities.to(self.log_gain)
+        scalars, vectors = self.encoder(scene.separations, scene.distances, scene.bonds, velocities, scene.species, scene.pairs)
+        features = torch.cat([scalars[:, None], vectors], dim=1)
+        spectrum = self._spectrum(state, scene)
+        amplitudes = spectrum.to_modes(features)
+        scale = (self.scales * self.log_gain.exp())[scene.species, None]
+        arms, rotation = self._frame(state, scalars, scene.participation)
+
+        def path(asked: Tensor) -> Tensor:
+            evolved = features.expand(len(asked), -1, -1, -1)
+            if self.flow is not None:
+                evolved = spectrum.to_atoms(self.flow(amplitudes, spectrum, asked))
+            displaced = arms + scale * self.decoder(features, evolved, asked[:, state.system])
+            if rotation is not None:
+                displaced = turned(displaced, rotation, asked[:, state.system, None])
+            shared: Tensor = displaced * scene.participation[:, None]
+            return shared
+
+        moved, faster = self.flight(path, times.to(self.log_gain), velocities, scene.species, state.system, scene.participation)
+        return Departures(moved, faster, scene.participation)
+
+    def _scene(self, state: State) -> _Scene:
+        pairs = self._neighbours(state)
+        separations = pairs.vectors(state, state.positions).to(self.log_gain)
+        distances = separations.square().sum(dim=-1).clamp_min(1e-12).sqrt()
+        participation = in_company(distances, self.card.cutoff, pairs, state.n_atoms)
+        bonds = self.bond_weights(distances, state.numbers, pairs)
+        return _Scene(self.lookup[state.numbers], pairs, separations, distances, bonds, participation)
+
+    def _spectrum(self, state: State, scene: _Scene) -> Spectrum:
+        if not self.config.fourier:
+            return Spectrum.trivial(state, self.log_gain)
+        return Spectrum.of(state, laplacian_of(state, scene.pairs, scene.bonds), self.log_gain, self.config.modes)
+
+    def _frame(self, state: State, scalars: Tensor, participation: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Arms about the centre of mass (n_atoms, 3) and the angular velocity of each atom's frame, if frames turn."""
+        centre = state.mean_by_mass(state.positions)[state.system]
+        arms = ((state.positions - centre) * state.isolated[state.system, None]).to(scalars)
+        if self.turning_rate is None:
+            return arms, None
+        taking_part = state.sum(participation).clamp_min(1e-12)
+        mean = state.sum(participation[:, None] * scalars) / taking_part[:, None]
+        rate = 1.0 + self.turning_rate(mean)
+        return arms, (rate * angular_velocity(state).to(scalars))[state.system]

@@ -1,0 +1,125 @@
+"""The MD17 protocol on dynamics that are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from forcefree.benchmark.alignment import squared_errors, superposed
+from forcefree.benchmark.fitting import Recipe, fit
+from forcefree.benchmark.md17 import errors, forecast_of
+from forcefree.benchmark.md17_data import read_heavy
+from forcefree.benchmark.md17_models import MODELS, models_named
+from forcefree.benchmark.md17_splits import Split, split_of
+from forcefree.benchmark.md17_tasks import irregular_offsets, task_of, uniform_offsets
+from forcefree.benchmark.no_skill import no_skill_forecasts
+from forcefree.cli.main import app
+from forcefree.errors import ForcefreeError
+from forcefree.models.registry import build_model
+
+
+@pytest.fixture
+def split(folder: Path) -> Split:
+    """The published split of the spinner."""
+    return split_of("legacy", len(read_heavy(folder / "md17_spinner.npz")))
+
+
+def test_times_are_those_of_the_protocol() -> None:
+    assert uniform_offsets(2).tolist() == [[375, 750, 1125, 1500, 1875, 2250, 2625, 3000]] * 2
+    drawn = irregular_offsets(2000)
+    assert drawn.shape == (2000, 8)
+    assert bool((np.diff(drawn, axis=1) > 0).all())
+    assert drawn.min() >= 1
+    assert drawn.max() <= 3000
+    assert drawn[:, -1].mean() == pytest.approx(8 / 9 * 3001, rel=0.01)
+    assert np.array_equal(drawn, irregular_offsets(2000))
+
+
+def test_hydrogens_are_left_out_and_velocities_are_differences(folder: Path) -> None:
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    assert trajectory.numbers.tolist() == [6, 6, 8]
+    assert trajectory.surrogate == "surrogate: a spinner"
+    state = trajectory.start_state(np.array([5, 100]))
+    expected = (trajectory.positions[101] - trajectory.positions[100]) / 0.5
+    np.testing.assert_allclose(state.velocities[3:].numpy(), expected, atol=1e-6)
+    targets = trajectory.targets(np.array([5, 100]), np.array([[1, 10], [2, 30]]))
+    np.testing.assert_array_equal(targets[1, 3:].numpy(), trajectory.positions[130])
+
+
+def test_superposition_undoes_a_rigid_motion_and_no_reflection() -> None:
+    structures = torch.randn(4, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    rotation = rotation * torch.linalg.det(rotation)
+    torch.testing.assert_close(superposed(structures @ rotation + 3.0, structures), structures, rtol=0.0, atol=1e-12)
+    raw, aligned = squared_errors((-structures).flatten(0, 1)[None], structures.flatten(0, 1)[None], 5)
+    assert bool((aligned < raw).all())
+    assert float(aligned.min()) > 1e-3
+
+
+def test_only_a_rigid_turn_follows_a_spinner(folder: Path, split: Split) -> None:
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    task = task_of(trajectory, split.test[:100], "uniform")
+    found = {name: errors(forecast, task) for name, forecast in no_skill_forecasts(trajectory, split.train).items()}
+    assert found["rigid turn"][1] < 0.05
+    assert found["copy of the start"][0] > 10.0
+    assert found["free flight"][0] > found["copy of the start"][0]
+    assert found["mean structure"][0] > 10.0
+    for name in ("copy of the start", "mean shape on the start", "rigid turn"):
+        assert found[name][2] < 1e-3, "the shape never changes"
+
+
+@pytest.mark.parametrize("name", ["gfnode", "gfnode-learned"])
+def test_training_learns_what_turns(folder: Path, split: Split, name: str) -> None:
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    train, validation = (task_of(trajectory, starts, "irregular") for starts in (split.train, split.validation))
+    architecture, options = MODELS[name]
+    small = {**options, "channels": 8, "layers": 1, "steps": 4}
+    fitted = fit(architecture, small, train, validation, Recipe(steps=80, batch=16, learning_rate=1e-2), seed=0)
+    test = task_of(trajectory, split.test[:50], "uniform")
+    untrained = build_model(fitted.model.card)
+    found = errors(forecast_of(fitted.model), test)
+    assert found[1] < 0.5 * errors(forecast_of(untrained), test)[1]
+    assert found[1] < 0.5 * errors(no_skill_forecasts(trajectory, split.train)["copy of the start"], test)[1]
+    assert fitted.parameters == sum(parameter.numel() for parameter in untrained.parameters())
+
+
+def test_baselines_are_matched_in_parameters() -> None:
+    from forcefree.benchmark.fitting import heavy_card
+
+    sizes = {}
+    for name in ("gfnode", "gfnode-learned", "egnn", "egno"):
+        model = build_model(heavy_card(*MODELS[name], [6, 8]))
+        sizes[name] = sum(parameter.numel() for parameter in model.parameters())
+    assert max(sizes.values()) < 1.2 * min(sizes.values()), sizes
+
+
+def test_one_command_makes_a_labelled_table(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "md17.json"
+    arguments = ["benchmark", "md17", "--data", str(folder), "--model", "egnn", "--split", "legacy", "--sampling", "uniform"]
+    result = CliRunner().invoke(app, [*arguments, "--seeds", "2", "--steps", "2", "--test", "20", "--horizons", "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    rows = {row["figure"]: row for row in json.loads(output.read_text())}
+    row = rows["spinner (surrogate), legacy, uniform, egnn: S2T aligned"]
+    assert row["seeds"] == 2
+    assert row["unit"] == "1e-2 Å^2"
+    assert row["error"] is not None
+    assert rows["spinner (surrogate), legacy, uniform, rigid turn: at 1500 fs"]["measured"] < 0.1
+    assert all("(surrogate)" in figure for figure in rows)
+
+
+def test_unusable_files_and_names_are_sentences(tmp_path: Path) -> None:
+    with pytest.raises(ForcefreeError, match=r"md17_none\.npz does not exist"):
+        read_heavy(tmp_path / "md17_none.npz")
+    np.savez(tmp_path / "rmd17.npz", coords=np.zeros((2, 3, 3)))
+    with pytest.raises(ForcefreeError, match="has no keys R and z"):
+        read_heavy(tmp_path / "rmd17.npz")
+    np.savez(tmp_path / "bad.npz", R=np.full((2, 3, 3), np.nan), z=np.array([6, 6, 1]))
+    with pytest.raises(ForcefreeError, match="is damaged"):
+        read_heavy(tmp_path / "bad.npz")
+    with pytest.raises(ForcefreeError, match="there is no model 'schnet'"):
+        models_named(["schnet"])
