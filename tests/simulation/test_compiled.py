@@ -94,7 +94,9 @@ def test_another_batch_or_more_times_go_to_the_model(model: Forecaster, monkeypa
 def test_a_compiled_run_follows_the_plain_one_and_resumes_bit_for_bit(model: Forecaster, tmp_path: Path, propagator: str) -> None:
     chosen = OPTIONS | {"propagator": propagator, "interval": 10.0}
     plain = simulate(model, molecule("H2O"), output=tmp_path / "plain.h5", compile=False, **chosen)
-    whole = simulate(model, molecule("H2O"), output=tmp_path / "whole.h5", compile=True, **chosen)
+    said: list[str] = []
+    whole = simulate(model, molecule("H2O"), output=tmp_path / "whole.h5", compile=True, notice=said.append, **chosen)
+    assert said == ["compiling the forecasts of 2 replicas, which takes about half a minute"]
     simulate(model, molecule("H2O"), output=tmp_path / "parts.h5", compile=True, **chosen | {"duration": 40.0})
     assert (options_of_checkpoint(tmp_path / "parts.h5") or {})["compile"] is True
     parts = simulate(model, molecule("H2O"), output=tmp_path / "parts.h5", resume=True, **chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,7 @@ def simulate(
     }
     try:
         with _bar() as tell:
-            result = run(model, start, output=output, resume=resume, progress=tell, **options)
+            result = run(model, start, output=output, resume=resume, progress=tell, notice=partial(typer.echo, err=True), **options)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with the same command and --resume (checkpoint beside {output})", err=True)
         raise typer.Exit(130) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def simulate(
     output: str | Path | None = None,
     resume: bool = False,
     progress: ProgressCallback | None = None,
+    notice: Callable[[str], None] | None = None,
     checkpoint_every: float = 15.0,
     **options: Any,
 ) -> Simulation:
@@ -82,6 +83,7 @@ def simulate(
         resume: Go on from the checkpoint beside ``output``, or begin where there is none; with a longer duration a
             finished run is extended.
         progress: Told about twice a second how far and how fast.
+        notice: Told in a sentence what takes long before the first step.
         checkpoint_every: Seconds of wall-clock time between checkpoints.
         **options: Fields of :class:`SimulationOptions`, such as ``ensemble``, ``temperature`` (K), ``duration`` (fs, or
             text with a unit), ``replicas``, ``thermostat``, ``propagator``, ``save_every``, ``seed``.
@@ -103,6 +105,8 @@ def simulate(
     begun = None if path is None or not resume else options_of_checkpoint(path)
     chosen = chosen if begun is None or chosen.compile is not None else chosen.model_copy(update={"compile": begun.get("compile", False)})
     chosen = choose_compilation(forecaster, state, chosen)
+    if chosen.compile and notice is not None:
+        notice(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about half a minute")
     identity = Identity.of(forecaster, state, chosen, earlier)
     engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
