@@ -6,11 +6,13 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
+from forcefree.models.mdtrajnet_config import MDtrajNetConfig
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.reference.config import ReferenceConfig
 from forcefree.simulation.options import SimulationOptions
@@ -43,12 +45,13 @@ def _keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in settings.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _keys(field.annotation, f"{prefix}{name}.")
+        for nested in (field.annotation, *get_args(field.annotation)):
+            if isinstance(nested, type) and issubclass(nested, BaseModel):
+                keys += _keys(nested, f"{prefix}{name}.")
     return keys
 
 
-@pytest.mark.parametrize("settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, SimulationOptions])
+@pytest.mark.parametrize("settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, MDtrajNetConfig, SimulationOptions])
 def test_every_option_is_in_the_documentation(macros: ModuleType, settings: type[BaseModel]) -> None:
     text = macros.on_page_markdown((ROOT / "docs" / "configuration.md").read_text())
     for key in _keys(settings):

@@ -20,6 +20,23 @@ VARIANTS = {
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
     "trajcast-paper": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2}),
     "trajcast-paper-fixed": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2, "head": "fixed"}),
+    "mdtrajnet": (
+        "mdtrajnet",
+        {
+            "channels": 8,
+            "matrix_channels": 4,
+            "heads": 2,
+            "layers": 2,
+            "refinements": 2,
+            "nodes": 3,
+            "refinement_width": 8,
+            "filter_width": 8,
+        },
+    ),
+    "mdtrajnet-one-pass": (
+        "mdtrajnet",
+        {"channels": 8, "matrix_channels": 4, "heads": 2, "layers": 2, "refinements": 0, "normalised": False, "filter_width": 8},
+    ),
 }
 
 

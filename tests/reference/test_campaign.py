@@ -54,11 +54,11 @@ def test_every_structure_gets_every_temperature_and_the_store_says_which(
     starts = [{"name": "methane"}, {"name": "water"}]
     config = make_config(**SHORT, start=starts, temperatures=[200, 400], runs_per_temperature=2, minimize=False)
     found = list(read_store(make_reference(config)))
-    assert [t.provenance["molecule"] for t in found] == ["methane"] * 4 + ["water"] * 4
-    assert [t.provenance["temperature"] for t in found] == 2 * [200.0, 200.0, 400.0, 400.0]
-    assert [len(t.numbers) for t in found] == [5] * 4 + [3] * 4
-    alone = recorded(make_config(**SHORT, temperatures=[200, 400], runs_per_temperature=2, minimize=False), 3)
-    np.testing.assert_array_equal(alone.positions, found[3].positions)
+    assert [t.provenance["molecule"] for t in found] == 2 * ["methane", "methane", "water", "water"]
+    assert [t.provenance["temperature"] for t in found] == [200.0] * 4 + [400.0] * 4
+    assert [len(t.numbers) for t in found] == 2 * [5, 5, 3, 3]
+    colder = make_config(**SHORT, start=starts, temperatures=[200], runs_per_temperature=2, minimize=False)
+    np.testing.assert_array_equal(recorded(colder, 3).positions, found[3].positions)
     assert len({t.positions.tobytes() for t in found}) == 8
 
 

@@ -8,7 +8,10 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 
-ARCHITECTURES = {"trajcast": "forcefree.models.trajcast:TrajCast"}
+ARCHITECTURES = {
+    "trajcast": "forcefree.models.trajcast:TrajCast",
+    "mdtrajnet": "forcefree.models.mdtrajnet:MDtrajNet",
+}
 """Import paths, so that listing the models imports none of them."""
 
 

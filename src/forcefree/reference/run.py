@@ -60,9 +60,12 @@ class Run:
 
 
 def all_runs(config: ReferenceConfig) -> list[Run]:
-    """Every run of a configuration: all of one structure, then all of the next, temperatures in the order given."""
-    wanted = product(config.start, config.temperatures, range(config.runs_per_temperature))
-    return [Run(index, start, temperature, config) for index, (start, temperature, _) in enumerate(wanted)]
+    """Every run of a configuration: all structures at one temperature, then at the next, in the order given.
+
+    A temperature that is added at the end of the list changes none of the runs before it.
+    """
+    wanted = product(config.temperatures, config.start, range(config.runs_per_temperature))
+    return [Run(index, start, temperature, config) for index, (temperature, start, _) in enumerate(wanted)]
 
 
 def record(run: Run, part: Path) -> Iterator[int]:
