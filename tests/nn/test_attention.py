@@ -38,17 +38,17 @@ def assert_same(found: Features, expected: Features) -> None:
 def test_attention_is_equivariant(normalised: bool, first: bool, reflect: bool) -> None:
     block, features = layer(normalised=normalised, first=first), start(first)
     turn = ROTATION * torch.linalg.det(ROTATION) * (-1.0 if reflect else 1.0)
-    plain = block(features, edges(POSITIONS, VELOCITIES))
+    plain = block(*features, edges(POSITIONS, VELOCITIES))
     assert (plain.matrices - features.matrices).abs().max() > 1e-3
-    assert_same(block(turned(features, turn), edges(POSITIONS @ turn.T, VELOCITIES @ turn.T)), turned(plain, turn))
+    assert_same(block(*turned(features, turn), edges(POSITIONS @ turn.T, VELOCITIES @ turn.T)), turned(plain, turn))
 
 
 def test_the_order_of_atoms_and_the_way_of_summing_do_not_matter() -> None:
     block, features = layer(), random_features(N_ATOMS)
-    plain = block(features, edges(POSITIONS, VELOCITIES))
-    assert_same(block(features, edges(POSITIONS, VELOCITIES, uniform=False)), plain)
+    plain = block(*features, edges(POSITIONS, VELOCITIES))
+    assert_same(block(*features, edges(POSITIONS, VELOCITIES, uniform=False)), plain)
     order = torch.tensor([3, 0, 4, 1, 2])
-    permuted = block(Features(*(part[order] for part in features)), edges(POSITIONS[order], VELOCITIES[order]))
+    permuted = block(*(part[order] for part in features), edges(POSITIONS[order], VELOCITIES[order]))
     assert_same(permuted, Features(*(part[order] for part in plain)))
 
 
@@ -59,7 +59,7 @@ def test_a_neighbour_leaves_without_a_kink(normalised: bool) -> None:
 
     def heard(distance: float) -> Tensor:
         positions = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, distance]], dtype=torch.float64)
-        return torch.cat([part[0].detach().flatten() for part in block(features, edges(positions, VELOCITIES[:2]))])
+        return torch.cat([part[0].detach().flatten() for part in block(*features, edges(positions, VELOCITIES[:2]))])
 
     step = 1e-3
     beyond = heard(CUTOFF + 0.5)
@@ -76,12 +76,12 @@ def test_the_neighbours_features_matter_even_for_one_neighbour() -> None:
     block, features = layer(first=True), Features.of_scalars(random(2, CHANNELS), MATRIX_CHANNELS)
     other = features._replace(scalars=features.scalars + torch.tensor([[0.0], [1.0]], dtype=torch.float64))
     pair = edges(0.4 * POSITIONS[:2], VELOCITIES[:2])
-    assert (block(other, pair).vectors[0] - block(features, pair).vectors[0]).abs().max() > 1e-3
+    assert (block(*other, pair).vectors[0] - block(*features, pair).vectors[0]).abs().max() > 1e-3
 
 
 def test_an_atom_alone_keeps_vanishing_vectors_and_matrices() -> None:
     alone = Features.of_scalars(random(1, CHANNELS), MATRIX_CHANNELS)
-    found = layer()(alone, edges(POSITIONS[:1], VELOCITIES[:1], uniform=False))
+    found = layer()(*alone, edges(POSITIONS[:1], VELOCITIES[:1], uniform=False))
     assert found.vectors.abs().max() == found.matrices.abs().max() == 0.0
     assert found.scalars.isfinite().all()
 

@@ -50,30 +50,30 @@ class NeighbourAttention(nn.Module):
             self.turned = nn.Linear(matrix_channels, channels, bias=False)
         self.update = CartesianUpdate(channels, matrix_channels)
 
-    def forward(self, features: Features, edges: EdgeFeatures) -> Features:
-        """Attend once; features of the same shapes come back."""
-        scalars, vectors, matrices = features
+    def forward(self, scalars: Tensor, vectors: Tensor, matrices: Tensor, edges: EdgeFeatures) -> Features:
+        """Attend once; see :class:`Features` for the shapes, which stay."""
         n_atoms, channels = scalars.shape
         matrix_channels = matrices.shape[-1]
-        filters = torch.split(self.filter(edges.invariants), self._widths, dim=-1)
-        weights = self._weights(scalars, filters[0], edges)
+        keyed, plain, radial, along, arm, sway, *heard = torch.split(self.filter(edges.invariants), self._widths, dim=-1)
+        weights = self._weights(scalars, keyed, edges)
         content = self.content(scalars)[edges.sender]
         said = content[:, :channels] * self._spread(weights, channels)
         said_few = content[:, channels:] * self._spread(weights, matrix_channels)
-        plain, radial = filters[1] * said, filters[2] * said
-        along, arm, sway = filters[3] * said, filters[4] * said_few, filters[5] * said_few
+        plain, radial, along, arm, sway = plain * said, radial * said, along * said, arm * said_few, sway * said_few
         lean = arm[:, None] * edges.directions + sway[:, None] * edges.velocities
-        sent = turned = None
+        turned = told = grown = None
         if not self._first:
+            ahead, passed, leaning, turning, kept = heard
             sent, sent_matrices = vectors[edges.sender], matrices[edges.sender]
-            radial = radial + filters[6] * said * (edges.directions * sent).sum(dim=1)
-            lean = lean + (filters[8] * said_few)[:, None] * self.few_vectors(vectors)[edges.sender]
-            turned = (sent_matrices * edges.directions[:, None]).sum(dim=2) * (filters[9] * said_few)[:, None]
-        told = radial[:, None] * edges.directions + along[:, None] * edges.velocities
-        grown = edges.directions[:, :, None] * lean[:, None]
-        if sent is not None:
-            told = told + (filters[7] * said)[:, None] * sent
-            grown = grown + (filters[10] * said_few)[:, None, None] * sent_matrices
+            radial = radial + ahead * said * (edges.directions * sent).sum(dim=1)
+            lean = lean + (leaning * said_few)[:, None] * self.few_vectors(vectors)[edges.sender]
+            turned = (turning * said_few)[:, None] * (sent_matrices * edges.directions[:, None]).sum(dim=2)
+            told = (passed * said)[:, None] * sent
+            grown = (kept * said_few)[:, None, None] * sent_matrices
+        arrived = radial[:, None] * edges.directions + along[:, None] * edges.velocities
+        stretched = edges.directions[:, :, None] * lean[:, None]
+        told = arrived if told is None else arrived + told
+        grown = stretched if grown is None else stretched + grown
         gathered = sum_by_receiver(told, edges.receiver, n_atoms, edges.degree)
         if turned is not None:
             gathered = gathered + self.turned(sum_by_receiver(turned, edges.receiver, n_atoms, edges.degree))
