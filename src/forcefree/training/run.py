@@ -20,14 +20,17 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
-from forcefree.models.files import load, save_model
+from forcefree.models.files import save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
+from forcefree.training.blocks import freeze_blocks
 from forcefree.training.callbacks import ErrorBar, StopWhenBothStall
 from forcefree.training.config import TrainingConfig
+from forcefree.training.initial import continued
 from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
+from forcefree.training.molecules import without
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
@@ -51,7 +54,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     started = time.monotonic()
     keep_freed_memory()
     checkpoint = _checkpoint(config, resume)
-    trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
+    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
     early, late = split(trajectories, config.data, config.seed)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
         raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
@@ -59,6 +62,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
     model = _model(config, trajectories, one_step)
+    freeze_blocks(model, config.freeze)
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
@@ -155,7 +159,7 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         "config": json.loads(config.model_dump_json()),
     }
     if config.initial is not None:
-        return _continued(config, load(config.initial), made)
+        return continued(config, trajectories, source, made)
     species = sorted({int(z) for t in trajectories for z in t.numbers})
     first = trajectories[0].provenance
     card = Card(
@@ -178,16 +182,6 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
     if set_scales is not None:
         set_scales(*departure_scales(source, species))
     return model
-
-
-def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any]) -> Forecaster:
-    """The initial model under its new name, which remembers how it was made before."""
-    if abs(model.card.t_max - config.model.t_max) > 1e-6:
-        raise ForcefreeError(
-            f"initial model {config.initial} forecasts up to {model.card.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
-        )
-    model.card = model.card.model_copy(update={"name": config.model.name, "training": {**made, "initial": model.card.training}})
-    return model.train()
 
 
 def _trainer(config: TrainingConfig, progress: bool) -> Trainer:
