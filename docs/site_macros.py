@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from pydantic_core import PydanticUndefined
@@ -50,9 +50,8 @@ def settings_table(path: str) -> str:
         prefix, settings = pending.pop(0)
         rows = ["| key | default | meaning |", "|---|---|---|"]
         for name, field in settings.model_fields.items():
-            nested = field.annotation
-            if isinstance(nested, type) and issubclass(nested, Settings):
-                pending.append((f"{prefix}{name}.", nested))
+            types = (field.annotation, *get_args(field.annotation))
+            pending += [(f"{prefix}{name}.", nested) for nested in types if isinstance(nested, type) and issubclass(nested, Settings)]
             meaning = " ".join((field.description or "").split()).replace("``", "`").replace("|", "\\|")
             rows.append(f"| `{prefix}{name}` | {_default(field)} | {meaning} |")
         tables.append("\n".join(rows))

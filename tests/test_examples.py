@@ -27,6 +27,19 @@ def test_every_configuration_is_valid(path: Path) -> None:
     assert kind.read(path).output.suffix in (".h5", ".safetensors")
 
 
+def test_the_chemical_space_set_is_large_enough_and_its_parts_fit_together() -> None:
+    folder = ROOT / "examples" / "chemical-space"
+    every = {start.label for start in ReferenceConfig.read(folder / "reference.yaml").start}
+    unseen = set(TrainingConfig.read(folder / "train.yaml").data.exclude)
+    fresh = {start.label for start in ReferenceConfig.read(folder / "held-out.yaml").start}
+    assert unseen < every
+    assert fresh < every - unseen
+    assert len(every - unseen) >= 150
+    assert len(unseen) >= 20
+    assert "CH3CH2OH" in every - unseen
+    assert ReferenceConfig.read(folder / "reference.yaml").seed != ReferenceConfig.read(folder / "held-out.yaml").seed
+
+
 def test_the_calculator_of_the_example_is_a_morse_potential(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "examples" / "custom-calculator")])
     config = ReferenceConfig.read(ROOT / "examples" / "custom-calculator" / "reference.yaml")

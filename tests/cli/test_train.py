@@ -41,6 +41,15 @@ def test_options_reach_the_training_and_the_end_says_what_is_next(folder: Path, 
     assert "forcefree simulate water.safetensors START" in result.stdout
 
 
+def test_a_model_to_start_from_reaches_the_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("forcefree.training.run.train", lambda config, **_: seen.append(config) or config.output)
+    result = CliRunner().invoke(app, ["train", "train.yaml", "--from", "trajcast-ethanol", "--no-progress"])
+    assert result.exit_code == 0, result.stderr
+    assert seen[0].initial == Path("trajcast-ethanol")
+    assert seen[0].optimizer.steps == 300
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

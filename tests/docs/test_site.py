@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from forcefree.models.asteroid_config import AsteroidConfig
 from forcefree.models.egnn import EgnnConfig
 from forcefree.models.gfnode_config import GfNodeConfig
+from forcefree.models.mdtrajnet_config import MDtrajNetConfig
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.reference.config import ReferenceConfig
 from forcefree.simulation.options import SimulationOptions
@@ -46,13 +48,15 @@ def _keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in settings.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _keys(field.annotation, f"{prefix}{name}.")
+        for nested in (field.annotation, *get_args(field.annotation)):
+            if isinstance(nested, type) and issubclass(nested, BaseModel):
+                keys += _keys(nested, f"{prefix}{name}.")
     return keys
 
 
 @pytest.mark.parametrize(
-    "settings", [ReferenceConfig, TrainingConfig, TrajCastConfig, GfNodeConfig, EgnnConfig, AsteroidConfig, SimulationOptions]
+    "settings",
+    [ReferenceConfig, TrainingConfig, TrajCastConfig, MDtrajNetConfig, GfNodeConfig, EgnnConfig, AsteroidConfig, SimulationOptions],
 )
 def test_every_option_is_in_the_documentation(macros: ModuleType, settings: type[BaseModel]) -> None:
     text = macros.on_page_markdown((ROOT / "docs" / "configuration.md").read_text())

@@ -28,6 +28,23 @@ VARIANTS = {
     "trajcast-paper-fixed": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2, "head": "fixed"}),
     "asteroid": ("asteroid", {"spacing": 2.0, "window": 5, "lags": 2, "channels": 8, "heads": 2, "filter_width": 8}),
     "asteroid-one-shot": ("asteroid", {"spacing": 2.0, "window": 4, "channels": 8, "heads": 2, "layers": 2, "autoregressive": False}),
+    "mdtrajnet": (
+        "mdtrajnet",
+        {
+            "channels": 8,
+            "matrix_channels": 4,
+            "heads": 2,
+            "layers": 2,
+            "refinements": 2,
+            "nodes": 3,
+            "refinement_width": 8,
+            "filter_width": 8,
+        },
+    ),
+    "mdtrajnet-one-pass": (
+        "mdtrajnet",
+        {"channels": 8, "matrix_channels": 4, "heads": 2, "layers": 2, "refinements": 0, "normalised": False, "filter_width": 8},
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -18,7 +19,7 @@ from forcefree.data.h5md import read_store, store_attributes, trajectory_names
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.campaign import make_reference
-from forcefree.reference.claim import claimed
+from forcefree.reference.claim import claimed, essence, same_data
 from forcefree.reference.config import ReferenceConfig
 
 MakeConfig = Callable[..., ReferenceConfig]
@@ -47,6 +48,36 @@ def test_workers_make_what_runs_alone_make_and_a_second_call_makes_nothing(
         make_reference(config.model_copy(update={"seed": 4}))
 
 
+def test_every_structure_gets_every_temperature_and_the_store_says_which(
+    make_config: MakeConfig, recorded: Callable[..., Trajectory]
+) -> None:
+    starts = [{"name": "methane"}, {"name": "water"}]
+    config = make_config(**SHORT, start=starts, temperatures=[200, 400], runs_per_temperature=2, minimize=False)
+    found = list(read_store(make_reference(config)))
+    assert [t.provenance["molecule"] for t in found] == 2 * ["methane", "methane", "water", "water"]
+    assert [t.provenance["temperature"] for t in found] == [200.0] * 4 + [400.0] * 4
+    assert [len(t.numbers) for t in found] == 2 * [5, 5, 3, 3]
+    colder = make_config(**SHORT, start=starts, temperatures=[200], runs_per_temperature=2, minimize=False)
+    np.testing.assert_array_equal(recorded(colder, 3).positions, found[3].positions)
+    assert len({t.positions.tobytes() for t in found}) == 8
+
+
+def test_a_store_of_before_an_option_existed_is_still_recognised(make_config: MakeConfig) -> None:
+    config = make_config()
+    stored = essence(config)
+    older = {
+        **{key: value for key, value in stored.items() if key != "rotation"},
+        "start": stored["start"][0],
+        "workers": 7,
+        "output": "y.h5",
+    }
+    assert same_data(config, older)
+    assert not same_data(config, {**older, "rotation": False})
+    assert not same_data(config, {**older, "start": {"name": "water"}})
+    assert not same_data(config, {"kind": "import"})
+    assert not same_data(config, None)
+
+
 def test_a_whole_process_group_killed_and_started_again_ends_with_the_same_frames(
     make_config: MakeConfig, recorded: Callable[..., Trajectory], same: Same, tmp_path: Path
 ) -> None:
@@ -61,7 +92,7 @@ def test_a_whole_process_group_killed_and_started_again_ends_with_the_same_frame
     file = tmp_path / "reference.yaml"
     file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     command = [sys.executable, "-c", "from forcefree.cli.main import run; run()", "reference", str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     parts = config.output.with_name(config.output.name + ".parts")
     process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60.0
@@ -96,6 +127,7 @@ def test_what_a_calculator_says_reaches_the_user_through_the_worker(make_config:
     ("changes", "sentence"),
     [
         ({"start": {"name": "ethnol"}}, "'ethnol' is neither a file nor a known start"),
+        ({"start": [{"name": "methane"}, {"name": "ethnol"}]}, "'ethnol' is neither a file nor a known start"),
         ({"start": {"name": "Si"}}, "a system of 1 atom has no degree of freedom left"),
         ({"output": "/usr"}, "output /usr is a folder; give the name of a file such as /usr/reference.h5"),
         ({"calculator": {"name": "gfn7"}}, "calculator 'gfn7' is unknown"),

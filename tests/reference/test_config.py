@@ -32,6 +32,9 @@ GOOD: dict[str, Any] = {"start": {"name": "ethanol"}, "temperatures": [300], "ou
         ({"recording": {"ensemble": "npt"}}, "recording.ensemble: input should be 'nve' or 'nvt'"),
         ({"start": {"name": "ethanol", "smiles": "CCO"}}, "give exactly one of file, name or smiles, not name, smiles"),
         ({"start": {}}, "give exactly one of file, name or smiles, not none"),
+        ({"start": []}, "start: list should have at least 1 item"),
+        ({"start": [{"name": "ethanol"}, {"smiles": "C", "name": "CH4"}]}, "start.1: give exactly one of file, name or smiles"),
+        ({"start": [{"name": "ethanol"}, {"name": "ethanol"}]}, "start lists 'ethanol' twice; name each structure once"),
         ({"runs_per_temperature": 0}, "runs_per_temperature: input should be greater than or equal to 1"),
         ({"workers": 0}, "workers: input should be greater than or equal to 1"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0"),
@@ -57,6 +60,12 @@ def test_durations_have_units_and_count_frames(tmp_path: Path) -> None:
     config = ReferenceConfig.read(path)
     assert (config.timestep, config.recording.duration) == (0.5, 2000.0)
     assert (config.steps_per_frame, config.frames_per_run) == (8, 501)
+
+
+def test_one_start_is_a_list_of_one_and_each_has_a_label() -> None:
+    starts: list[Any] = [{"name": "ethanol"}, {"smiles": "C=O"}, {"file": "made/up.xyz"}]
+    assert ReferenceConfig.parse(GOOD, "x") == ReferenceConfig.parse({**GOOD, "start": starts[:1]}, "x")
+    assert [start.label for start in ReferenceConfig.parse({**GOOD, "start": starts}, "x").start] == ["ethanol", "C=O", "up"]
 
 
 @pytest.mark.parametrize(

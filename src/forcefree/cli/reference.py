@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,4 +95,7 @@ def _show(summaries: Sequence[TemperatureSummary], store: Path) -> None:
         drift = "-" if row.drift is None else f"{row.drift:.3g}"
         mean = f"{row.mean_temperature:.1f}" + (f" ± {row.error:.1f}" if row.runs > 1 else "")
         table.add_row(f"{row.temperature:g}", str(row.runs), str(row.frames), mean, drift)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    with store.open("rb") as file:
+        console.print(f"sha256: {hashlib.file_digest(file, 'sha256').hexdigest()}", highlight=False, soft_wrap=True)

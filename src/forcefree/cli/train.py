@@ -13,6 +13,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint; the result is that of an uninterrupted run.")
     ] = False,
+    initial: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Go on from a model file or bundled name, instead of the file's initial.")
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
     """Train a forecaster on trajectories, and write its model file and a training report.
@@ -31,6 +34,7 @@ def train(
     Examples:
       forcefree train train.yaml
       forcefree train train.yaml --resume
+      forcefree train my-molecule.yaml --from my-ethanol.safetensors
       tensorboard --logdir my-ethanol.training
     """  # noqa: D301
     from lightning.pytorch.utilities import rank_zero_only
@@ -40,6 +44,8 @@ def train(
     from forcefree.training.run import train as run
 
     settings = TrainingConfig.read(config)
+    if initial is not None:
+        settings = TrainingConfig.parse({**settings.model_dump(mode="json"), "initial": initial}, "--from")
     model = run(settings, resume=resume, progress=progress)
     if rank_zero_only.rank != 0:  # one of several processes that Lightning started with this same command
         return

@@ -1,4 +1,4 @@
-"""The ``fast`` network of TrajCast: velocity-conditioned messages, then refinement of its own provisional trajectory."""
+"""Networks that refine their own provisional trajectory, and the ``fast`` one of TrajCast: velocity-conditioned messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.models.segment_config import SegmentConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
 from forcefree.nn.filter_table import FilterTable
@@ -33,17 +33,15 @@ class RefinedNetwork(nn.Module):
     node_times: Tensor
     node_basis: Tensor
 
-    def __init__(self, config: TrajCastConfig, n_species: int, cutoff: float, t_max: float, outputs: int) -> None:
+    def __init__(self, config: SegmentConfig, n_species: int, cutoff: float, t_max: float, outputs: int) -> None:
         super().__init__()
         self._n_species, self._cutoff, self._t_max = n_species, cutoff, t_max
         channels = config.channels
         self.radial = GaussianBasis(config.radial_functions, 0.6, cutoff)
         self.element = nn.Embedding(n_species, channels)
         self.pair = nn.Embedding(n_species * n_species, _PAIR_WIDTH)
-        width = config.radial_functions + _PAIR_WIDTH
-        self.messages = nn.ModuleList(
-            VelocityMessage(channels, width + 3, config.filter_width, config.neighbours, first=index == 0) for index in range(config.layers)
-        )
+        width = config.radial_functions + _PAIR_WIDTH + 3
+        self.messages = nn.ModuleList(self.build_message(config, width, first=index == 0) for index in range(config.layers))
         self.refinements = nn.ModuleList(
             TrajectoryRefinement(
                 channels, config.radial_functions, _PAIR_WIDTH, config.refinement_width, config.nodes, cutoff, config.neighbours
@@ -90,6 +88,20 @@ class RefinedNetwork(nn.Module):
             self.tables = None
         return super().train(mode)
 
+    def build_message(self, config: SegmentConfig, n_features: int, *, first: bool) -> nn.Module:
+        """A block before the first forecast, called with all features of the atoms and the pairs; subclasses have others."""
+        return VelocityMessage(config.channels, n_features, config.filter_width, config.neighbours, first=first)
+
+    def embed(self, scalars: Tensor) -> tuple[Tensor, ...]:
+        """Features of the atoms to begin with: scalars (n_atoms, channels), then vectors that are zero."""
+        n_atoms, channels = scalars.shape
+        return scalars, scalars.new_zeros(n_atoms, 3, channels)
+
+    def refine(self, index: int, features: tuple[Tensor, ...], *seen: object) -> tuple[Tensor, ...]:
+        """Features after the refinement of this index has seen the provisional trajectory."""
+        refined: tuple[Tensor, ...] = self.refinements[index](*features, *seen)
+        return refined
+
     def forward(
         self, separations: Tensor, velocities: Tensor, species: Tensor, receiver: Tensor, sender: Tensor, scale: Tensor, degree: int
     ) -> Tensor:
@@ -120,17 +132,15 @@ class RefinedNetwork(nn.Module):
             directions=directions[..., None],
             velocities=relative[..., None],
         )
-        scalars = self.element(species)
-        vectors = torch.zeros(*velocities.shape, scalars.shape[-1], dtype=scalars.dtype, device=scalars.device)
+        features = self.embed(self.element(species))
         for message in self.messages:
-            scalars, vectors = message(scalars, vectors, edges)
-        coefficients: Tensor = self.readouts[0](vectors) * scale[:, None]
-        for index, (refinement, readout) in enumerate(zip(self.refinements, list(self.readouts)[1:], strict=True)):
+            features = message(*features, edges)
+        coefficients: Tensor = self.readouts[0](features[1]) * scale[:, None]
+        for index, readout in enumerate(list(self.readouts)[1:]):
             provisional = self._look_ahead(edges, separations, velocities, coefficients)
             lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
-            filters = self._filters(index, kind, pair, lengths)
-            scalars, vectors = refinement(scalars, vectors, edges, filters, provisional, lengths[..., None])
-            coefficients = coefficients + readout(vectors) * scale[:, None]
+            features = self.refine(index, features, edges, self._filters(index, kind, pair, lengths), provisional, lengths[..., None])
+            coefficients = coefficients + readout(features[1]) * scale[:, None]
         return coefficients
 
     def _look_ahead(self, edges: EdgeFeatures, separations: Tensor, velocities: Tensor, coefficients: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ ARCHITECTURES = {
     "gfnode": "forcefree.models.gfnode:GfNode",
     "egnn": "forcefree.models.egnn:Egnn",
     "asteroid": "forcefree.models.asteroid:Asteroid",
+    "mdtrajnet": "forcefree.models.mdtrajnet:MDtrajNet",
 }
 """Import paths, so that listing the models imports none of them."""
 

@@ -49,7 +49,8 @@ def make_reference(config: ReferenceConfig, progress: Progress | None = None) ->
             raise ForcefreeError(f"{config.output} exists already; choose another output or remove it first")
         shutil.rmtree(parts, ignore_errors=True)
         return config.output
-    count_freedom(load_start(config.start, seed=config.seed), config)
+    for start in config.start:
+        count_freedom(load_start(start, seed=config.seed), config)
     build_calculator(config.calculator)
     runs = all_runs(config)
     with claimed(parts, config):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from forcefree.errors import ForcefreeError
 from forcefree.reference.config import ReferenceConfig
 
@@ -20,12 +22,15 @@ def same_data(config: ReferenceConfig, other: dict[str, Any] | None) -> bool:
         config: The configuration at hand.
         other: The JSON values of the other one, or None where there is none.
     """
-    return other is not None and essence(config) == _without_place(other)
+    try:
+        return other is not None and essence(config) == essence(ReferenceConfig.model_validate({**other, "output": config.output}))
+    except ValidationError:
+        return False
 
 
 def essence(config: ReferenceConfig) -> dict[str, Any]:
     """The JSON values of a configuration that its frames depend on."""
-    return _without_place(config.model_dump(mode="json"))
+    return config.model_dump(mode="json", exclude={"workers", "output"})
 
 
 @contextmanager
@@ -54,7 +59,3 @@ def claimed(parts: Path, config: ReferenceConfig) -> Iterator[None]:
         fresh.write_text(config.model_dump_json())
         os.replace(fresh, stamp)
         yield
-
-
-def _without_place(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in ("workers", "output")}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from forcefree.settings import Duration, Settings
 
@@ -42,6 +42,11 @@ class StartConfig(Settings):
             raise ValueError(f"give exactly one of file, name or smiles, not {', '.join(given) or 'none'}")
         return self
 
+    @property
+    def label(self) -> str:
+        """What the molecule is called in the store: the name, the SMILES or the stem of the file."""
+        return self.name or self.smiles or (self.file.stem if self.file is not None else "")
+
 
 class EquilibrationConfig(Settings):
     """Langevin dynamics that brings each run to its temperature."""
@@ -72,14 +77,18 @@ class RecordingConfig(Settings):
     """Keep the forces too."""
 
 
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
 class ReferenceConfig(Settings):
     """Many independent runs of reference molecular dynamics."""
 
     calculator: CalculatorConfig = CalculatorConfig()
     """Potential that the reference trajectories follow."""
 
-    start: StartConfig
-    """Structure that every run starts from."""
+    start: Annotated[list[StartConfig], BeforeValidator(_as_list)] = Field(min_length=1)
+    """Structure that runs start from, or a list of structures, each of which gets all runs."""
 
     temperatures: list[float] = Field(min_length=1)
     """K; each gets ``runs_per_temperature`` runs."""
@@ -119,6 +128,10 @@ class ReferenceConfig(Settings):
             raise ValueError(
                 f"timestep is {self.timestep:g} fs, longer than any reference stays stable; at most {LONGEST_TIMESTEP:g} fs, often 0.5 fs"
             )
+        labels = [start.label for start in self.start]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ValueError(f"start lists '{twice}' twice; name each structure once")
         steps = self.recording.every / self.timestep
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
             raise ValueError(f"recording.every ({self.recording.every:g} fs) must be a multiple of timestep ({self.timestep:g} fs)")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, last_checkpoint, mark_done
-from forcefree.reference.config import ReferenceConfig
+from forcefree.reference.config import ReferenceConfig, StartConfig
 from forcefree.reference.electrons import Electrons
 from forcefree.reference.starts import load_start
 from forcefree.reference.thermostat import Rescaling, conserved_by
@@ -39,11 +40,13 @@ class Run:
 
     Attributes:
         index: Position in the list of all runs.
+        start: Structure that it starts from.
         temperature: K.
         config: The whole configuration.
     """
 
     index: int
+    start: StartConfig
     temperature: float
     config: ReferenceConfig
 
@@ -58,9 +61,12 @@ class Run:
 
 
 def all_runs(config: ReferenceConfig) -> list[Run]:
-    """Every run of a configuration, temperatures in the order given."""
-    pairs = [temperature for temperature in config.temperatures for _ in range(config.runs_per_temperature)]
-    return [Run(index, temperature, config) for index, temperature in enumerate(pairs)]
+    """Every run of a configuration: all structures at one temperature, then at the next, in the order given.
+
+    A temperature that is added at the end of the list changes none of the runs before it.
+    """
+    wanted = product(config.temperatures, config.start, range(config.runs_per_temperature))
+    return [Run(index, start, temperature, config) for index, (temperature, start, _) in enumerate(wanted)]
 
 
 def record(run: Run, part: Path) -> Iterator[int]:
@@ -86,7 +92,7 @@ def record(run: Run, part: Path) -> Iterator[int]:
     with writer:
         while done < frames:
             count = min(FRAMES_PER_CHECKPOINT, frames - done)
-            with _reporting(f"{run.name} failed at {run.temperature:g} K after {done} frames"):
+            with _reporting(f"{run.name} failed at {run.temperature:g} K after {done} frames of {run.start.label}"):
                 chunk = _chunk(run, atoms, done, count)
             writer.append(chunk)
             writer.flush()
@@ -118,9 +124,9 @@ def _reporting(what: str) -> Iterator[None]:
 def _equilibrated(run: Run) -> Atoms:
     config = run.config
     rng = run.generator(0)
-    atoms = load_start(config.start, seed=config.seed)
+    atoms = load_start(run.start, seed=config.seed)
     atoms.calc = build_calculator(config.calculator)
-    with _reporting(f"{run.name} failed while it was equilibrated at {run.temperature:g} K"):
+    with _reporting(f"{run.name} failed while {run.start.label} was equilibrated at {run.temperature:g} K"):
         if config.minimize:
             BFGS(atoms, logfile=None).run(fmax=0.01, steps=300)
         MaxwellBoltzmannDistribution(atoms, temperature_K=run.temperature, rng=rng)
@@ -139,7 +145,7 @@ def _equilibrated(run: Run) -> Atoms:
 
 def _continued(run: Run, part: Path) -> Atoms:
     """The start structure, with its charges and whatever else a calculator reads, at the last frame stored."""
-    atoms = load_start(run.config.start, seed=run.config.seed)
+    atoms = load_start(run.start, seed=run.config.seed)
     stored = next(iter(read_store(part, [run.name])))
     if not np.array_equal(stored.numbers, atoms.numbers) or not np.array_equal(stored.masses, atoms.get_masses()):
         raise ForcefreeError(f"the start structure is not the one that {part} was begun with; restore it or remove {part.parent}")
@@ -187,6 +193,7 @@ def _frame_arrays(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
     shape = (count, len(atoms), 3)
     config = run.config
     provenance = {
+        "molecule": run.start.label,
         "temperature": run.temperature,
         "ensemble": config.recording.ensemble,
         "level_of_theory": config.calculator.name,

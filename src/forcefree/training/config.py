@@ -16,11 +16,14 @@ class DataConfig(Settings):
     files: list[Path] = Field(min_length=1)
     """H5MD stores made by ``forcefree reference`` or ``forcefree import``."""
 
-    split: Literal["trajectory", "time"] = "trajectory"
-    """``trajectory``: whole runs are held out. ``time``: the last part of every run, after a gap."""
+    exclude: list[str] = Field(default_factory=list)
+    """Molecules that this training never touches, not even to validate: names or SMILES of their starts, or formulas of imported data."""
+
+    split: Literal["trajectory", "molecule", "time"] = "trajectory"
+    """``trajectory``: whole runs are held out. ``molecule``: all runs of some molecules. ``time``: the last part of every run, after a gap."""
 
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=0.9)
-    """Share of runs (or of each run's time) held out."""
+    """Share of runs (or of molecules, or of each run's time) held out."""
 
     gap: Duration = 100.0
     """fs left out between the two parts of a run (``time`` split only)."""
@@ -106,7 +109,13 @@ class TrainingConfig(Settings):
     no energy on average, at twice the time per step."""
 
     initial: Path | None = None
-    """Model file from which to start instead of random weights."""
+    """Model file or bundled name from which to start instead of random weights; its architecture and options stay, elements are added."""
+
+    freeze: list[str] = Field(default_factory=list)
+    """Blocks that stay as they are, by the beginning of their parameters' names, such as ``network.messages``."""
+
+    rate_factors: dict[str, float] = Field(default_factory=dict)
+    """Factors of the learning rate for some blocks, such as ``{network.messages: 0.1}``; of several that fit the longest counts."""
 
     output: Path
     """Model file to write; logs and checkpoints go to a folder beside it."""
@@ -125,6 +134,8 @@ class TrainingConfig(Settings):
     def _consistent(self) -> TrainingConfig:
         if self.optimizer.warmup > self.optimizer.steps:
             raise ValueError(f"optimizer.warmup ({self.optimizer.warmup}) must not exceed optimizer.steps ({self.optimizer.steps})")
+        if any(factor <= 0.0 for factor in self.rate_factors.values()):
+            raise ValueError(f"rate_factors must be positive, not {self.rate_factors}; a block that must not change is named in freeze")
         if self.output.suffix != ".safetensors":
             raise ValueError(f"output must end in .safetensors, not '{self.output.name}'")
         return self

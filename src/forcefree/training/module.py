@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from forcefree.models.forecaster import Forecaster
+from forcefree.training.blocks import parameter_groups
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.windows import Windows
@@ -58,13 +59,14 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
     def configure_optimizers(self) -> Any:
         """The optimizer, with a learning rate that warms up and then falls along a cosine."""
         options = self._config.optimizer
+        groups = parameter_groups(self.model, options.learning_rate, self._config.rate_factors)
         optimizer: torch.optim.Optimizer
         if options.name == "soap":
             from pytorch_optimizer import SOAP
 
-            optimizer = SOAP(self.model.parameters(), lr=options.learning_rate, weight_decay=0.0)
+            optimizer = SOAP(groups, lr=options.learning_rate, weight_decay=0.0)
         else:
-            optimizer = torch.optim.Adam(self.model.parameters(), lr=options.learning_rate)
+            optimizer = torch.optim.Adam(groups, lr=options.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ase.data import chemical_symbols
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -21,16 +20,19 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
-from forcefree.models.files import load, save_model
+from forcefree.models.files import save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model, find_architecture
+from forcefree.training.blocks import freeze_blocks
 from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall
 from forcefree.training.checks import check_trajectory
 from forcefree.training.config import TrainingConfig
 from forcefree.training.folder import TrainingFolder, data_hash
+from forcefree.training.initial import continued
 from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
+from forcefree.training.molecules import without
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
@@ -60,7 +62,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     checkpoint = folder.go_on() if resume else None
     if checkpoint is None:
         folder.refuse_taken()
-    trajectories = [trajectory for path in config.data.files for trajectory in read_store(path)]
+    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
     for trajectory in trajectories:
         check_trajectory(trajectory, config.model.cutoff)
     early, late = split(trajectories, config.data, config.seed)
@@ -74,6 +76,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
     model = _model(config, trajectories, one_step, digest)
+    freeze_blocks(model, config.freeze)
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
@@ -150,10 +153,10 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         "picoseconds": round(sum(float(t.times[-1] - t.times[0]) for t in trajectories) / 1000.0, 3),
         "config": json.loads(config.model_dump_json()),
     }
+    if config.initial is not None:
+        return continued(config, trajectories, source, made)
     species = sorted({int(z) for t in trajectories for z in t.numbers})
     limits = guard_limits(trajectories)
-    if config.initial is not None:
-        return _continued(config, load(config.initial), made, species)
     first = trajectories[0].provenance
     card = Card(
         name=config.model.name,
@@ -175,22 +178,6 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
     if set_scales is not None:
         set_scales(*departure_scales(source, species))
     return model
-
-
-def _continued(config: TrainingConfig, model: Forecaster, made: dict[str, Any], species: list[int]) -> Forecaster:
-    """The initial model under its new name, which remembers how it was made before."""
-    if abs(model.card.t_max - config.model.t_max) > 1e-6:
-        raise ForcefreeError(
-            f"initial model {config.initial} forecasts up to {model.card.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
-        )
-    strange = [chemical_symbols[number] for number in species if number not in model.card.species]
-    if strange:
-        known = ", ".join(chemical_symbols[number] for number in model.card.species)
-        raise ForcefreeError(
-            f"initial model {config.initial} knows the elements {known}, not {', '.join(strange)} of the data; leave it out"
-        )
-    model.card = model.card.model_copy(update={"name": config.model.name, "training": {**made, "initial": model.card.training}})
-    return model.train()
 
 
 def _trainer(config: TrainingConfig, folder: TrainingFolder, progress: bool) -> Trainer:

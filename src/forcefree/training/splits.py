@@ -1,4 +1,4 @@
-"""Held-out data: whole trajectories, or the end of each after a gap."""
+"""Held-out data: whole molecules, whole trajectories, or the end of each after a gap."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.training.config import DataConfig
+from forcefree.training.molecules import molecule_of
 
 
 def split(trajectories: Sequence[Trajectory], config: DataConfig, seed: int) -> tuple[list[Trajectory], list[Trajectory]]:
@@ -28,14 +29,31 @@ def split(trajectories: Sequence[Trajectory], config: DataConfig, seed: int) -> 
     if config.split == "time":
         parts = [_by_time(trajectory, config) for trajectory in trajectories]
         return [early for early, _ in parts], [late for _, late in parts]
+    if config.split == "molecule":
+        return _by_molecule(trajectories, config, seed)
     if len(trajectories) < 2:
         raise ForcefreeError(
             f"a split by trajectory needs at least two trajectories, not {len(trajectories)}; add runs or set data.split to time"
         )
-    held_out = max(1, round(config.validation_fraction * len(trajectories)))
-    order = np.random.Generator(np.random.Philox(key=[seed, 1 << 40])).permutation(len(trajectories))
-    late = set(order[:held_out].tolist())
+    late = _chosen(len(trajectories), config, seed)
     return [t for i, t in enumerate(trajectories) if i not in late], [t for i, t in enumerate(trajectories) if i in late]
+
+
+def _by_molecule(trajectories: Sequence[Trajectory], config: DataConfig, seed: int) -> tuple[list[Trajectory], list[Trajectory]]:
+    molecules = sorted({molecule_of(trajectory) for trajectory in trajectories})
+    if len(molecules) < 2:
+        raise ForcefreeError(
+            f"a split by molecule needs at least two molecules, not {', '.join(molecules)} alone; set data.split to trajectory"
+        )
+    late = {molecules[index] for index in _chosen(len(molecules), config, seed)}
+    return [t for t in trajectories if molecule_of(t) not in late], [t for t in trajectories if molecule_of(t) in late]
+
+
+def _chosen(count: int, config: DataConfig, seed: int) -> set[int]:
+    """Which of ``count`` things are held out."""
+    held_out = max(1, round(config.validation_fraction * count))
+    order = np.random.Generator(np.random.Philox(key=[seed, 1 << 40])).permutation(count)
+    return set(order[:held_out].tolist())
 
 
 def _by_time(trajectory: Trajectory, config: DataConfig) -> tuple[Trajectory, Trajectory]:

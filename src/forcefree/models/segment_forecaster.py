@@ -1,0 +1,96 @@
+"""What forecasters share that encode a state once and decode any time of a segment."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from forcefree.graph import Neighbours
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.models.refined_network import RefinedNetwork
+from forcefree.nn.chebyshev import segment_basis
+from forcefree.nn.frames import participation
+from forcefree.state import State
+
+
+class SegmentForecaster(Forecaster):
+    """One frame in, coefficients of functions of time out, departures from free flight at any time from those.
+
+    Args:
+        card: Elements, cutoff, ``t_max`` and the architecture's options.
+        network: Gives coefficients (n_atoms, 3, outputs) from separations, velocities, species, receivers, senders, scales
+            and the number of pairs per receiver where all have the same.
+        outputs: Coefficients per atom and direction.
+    """
+
+    scales: Tensor
+    lookup: Tensor
+
+    def __init__(self, card: Card, network: nn.Module, outputs: int) -> None:
+        super().__init__(card)
+        n_species = len(card.species)
+        self.network = network
+        self.log_gain = nn.Parameter(torch.zeros(n_species, outputs))
+        self.register_buffer("scales", torch.full((n_species, outputs), 0.1))
+        lookup = torch.zeros(119, dtype=torch.int64)
+        lookup[torch.tensor(card.species)] = torch.arange(n_species)
+        self.register_buffer("lookup", lookup, persistent=False)
+        self._neighbours = Neighbours(card.cutoff)
+        self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
+
+    def set_scales(self, positions: Tensor, velocities: Tensor) -> None:  # noqa: ARG002 (other heads need them)
+        """Normalise the head by the root mean square departures of the training data after ``t_max``.
+
+        Args:
+            positions: Å, for each element of the card, shape (n_species,).
+            velocities: Å/fs, shape (n_species,).
+        """
+        self.scales.copy_(positions[:, None].expand_as(self.scales))
+
+    def tabulate(self) -> None:
+        """Read radial filters from tables, where the network has some that depend on distances alone."""
+        if isinstance(self.network, RefinedNetwork):
+            self.network.tabulate()
+
+    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
+        """Departures from free flight; see :meth:`Forecaster.departures`."""
+        state = history[-1]
+        precision = self.log_gain.dtype
+        pairs = self._neighbours(state)
+        separations = pairs.vectors(state, state.positions).to(precision)
+        species = self.lookup[state.numbers]
+        scale = self.scales[species] * self.log_gain.exp()[species]
+        coefficients = self.network(separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree)
+        positions, velocities = self.decode(coefficients, times, state)
+        among = participation(separations.norm(dim=-1), pairs.receiver, state.n_atoms, pairs.degree, self.card.cutoff)
+        return Departures(positions, velocities, among)
+
+    def decode(self, coefficients: Tensor, times: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Departures of positions (Å) and, by the analytic derivative, of velocities (Å/fs).
+
+        Args:
+            coefficients: Å, shape (n_atoms, 3, outputs).
+            times: fs, shape (n_times, n_systems).
+            state: Whose systems are meant.
+
+        Returns:
+            Each of shape (n_times, n_atoms, 3).
+        """
+        precision = coefficients.dtype
+        if times.stride(1) == 0 or times.shape[1] == 1:
+            values, slopes = self._shared_basis(times[:, 0], coefficients.shape[-1])
+            rows = "tk,nak->tna"
+        else:
+            values, slopes = (each[:, state.system] for each in segment_basis(times, coefficients.shape[-1], self.card.t_max))
+            rows = "tnk,nak->tna"
+        return torch.einsum(rows, values.to(precision), coefficients), torch.einsum(rows, slopes.to(precision), coefficients)
+
+    def _shared_basis(self, times: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The basis at times that all systems share, kept until other times are asked for."""
+        if torch.compiler.is_compiling():
+            return segment_basis(times, count, self.card.t_max)
+        key = (tuple(times.tolist()), times.device, torch.is_inference_mode_enabled())
+        if self._basis is None or self._basis[0] != key:
+            self._basis = (key, segment_basis(times, count, self.card.t_max))
+        return self._basis[1]
