@@ -165,7 +165,7 @@ def test_elements_that_the_model_never_saw(folder: Path, runs: list[Trajectory])
     fluorine = [replace(run, numbers=np.array([8, 8, 1, 9])) for run in runs]
     write_store(folder / "data.h5", fluorine)
     (folder / "train.yaml").write_text(TRAIN + "initial: model.safetensors\n")
-    refused(folder, COMMANDS["train"], "initial model model.safetensors knows the elements H, O, not F of the data")
+    refused(folder, COMMANDS["train"], "has mass 1.008 amu, but model tiny was trained with the standard mass 18.9984 amu; isotopes need")
     refused(folder, COMMANDS["analyze"], "data.h5 holds HFO2 but base.h5 holds H2O2; a reference of the same system is needed")
 
 
