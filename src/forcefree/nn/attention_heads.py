@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,8 @@ class AttentionHeads(nn.Module):
     def queries(self, scalars: Tensor) -> Tensor:
         """Shape (..., heads, channels / heads) for scalars (..., channels), scaled for products with keys."""
         query = self.split(self.query(scalars))
-        return query * query.shape[-1] ** -0.5
+        scaled: Tensor = query / math.sqrt(query.shape[-1])
+        return scaled
 
     def keys(self, scalars: Tensor) -> Tensor:
         """Shape (..., heads, channels / heads) for scalars (..., channels)."""
