@@ -78,7 +78,7 @@ def test_resume_extends(files: Path) -> None:
         (["--duration", "1ps", "--temperature", "300", "--interval", "50fs"], "forecasts 0 to 20 fs ahead, not 25 fs"),
         (
             ["--duration", "1ps", "--temperature", "300", "--propagator", "magic"],
-            "propagator: input should be 'auto', 'direct' or 'reversible'",
+            "propagator: input should be 'auto', 'direct', 'reversible' or 'window'",
         ),
         (["--duration", "1ps", "--ensemble", "nve"], "the start has no velocities"),
     ],

@@ -111,8 +111,8 @@ def test_local_attention_fades_to_nothing_and_sums_over_any_list() -> None:
         return found
 
     assert float(heard(0.0, 2)[0][0].detach().abs().max()) == 0.0
-    assert float(heard(1e-6, 2)[1][0].abs().max()) < 1e-4
-    assert float(heard(1.0, 2)[1][0].abs().max()) > 1e-2
+    assert float(heard(1e-6, 2)[1][0].detach().abs().max()) < 1e-4
+    assert float(heard(1.0, 2)[1][0].detach().abs().max()) > 1e-2
     torch.testing.assert_close(heard(0.3, 2), heard(0.3, 0))
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from forcefree.nn.attention_heads import AttentionHeads
 from forcefree.nn.local_attention import bounded_exp
 from forcefree.nn.padding import Padding
 from forcefree.state import State
@@ -14,7 +15,7 @@ from forcefree.state import State
 _UNIT = 2.0  # Å
 
 
-class GlobalAttention(nn.Module):
+class GlobalAttention(AttentionHeads):
     """Scalars and vectors of all atoms of a system, weighted by attention; no direction between atoms enters.
 
     Args:
@@ -23,12 +24,7 @@ class GlobalAttention(nn.Module):
     """
 
     def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self._heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.scalar_value = nn.Linear(channels, channels, bias=False)
-        self.vector_value = nn.Linear(channels, channels, bias=False)
+        super().__init__(channels, heads)
         self.bias = nn.Linear(2, heads)
 
     def forward(self, scalars: Tensor, vectors: Tensor, closeness: Tensor, voice: Tensor, padding: Padding) -> tuple[Tensor, Tensor]:
@@ -44,20 +40,15 @@ class GlobalAttention(nn.Module):
         Returns:
             Sums of the shapes of scalars and vectors.
         """
-        query, key = (self._split(padding.pad(layer(scalars))).transpose(2, 3) for layer in (self.query, self.key))
-        said = self._split(torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2))
-        value = padding.pad(said.transpose(2, 3).flatten(-2)).transpose(2, 3)
+        query, key = (padding.pad(part).transpose(2, 3) for part in (self.queries(scalars), self.keys(scalars)))
+        value = padding.pad(self.values(scalars, vectors).transpose(2, 3).flatten(-2)).transpose(2, 3)
         bias = self.bias(torch.stack([closeness, closeness.square()], dim=-1)).movedim(-1, 2)
-        logits = query @ key.transpose(3, 4) * query.shape[-1] ** -0.5 + bias
+        logits = query @ key.transpose(3, 4) + bias
         weight = padding.pad(voice)[:, :, None, None] * bounded_exp(logits)
         attention = weight / (1.0 + weight.sum(dim=-1, keepdim=True))
         heard = padding.unpad((attention @ value).transpose(2, 3))
         heard = heard.reshape(*heard.shape[:-1], 4, -1).transpose(2, 3).flatten(-2)
         return heard[..., 0, :], heard[..., 1:, :]
-
-    def _split(self, values: Tensor) -> Tensor:
-        """The last dimension split into heads."""
-        return values.reshape(*values.shape[:-1], self._heads, -1)
 
 
 def closeness(state: State, positions: Tensor, padding: Padding) -> Tensor:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from forcefree.nn.attention_heads import AttentionHeads
 
-class TemporalAttention(nn.Module):
+
+class TemporalAttention(AttentionHeads):
     """Scalars decide where to look; scalars and vectors are what is seen. A token sees itself and earlier ones only.
 
     Args:
@@ -16,12 +18,7 @@ class TemporalAttention(nn.Module):
     """
 
     def __init__(self, channels: int, heads: int, longest: int) -> None:
-        super().__init__()
-        self._heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.scalar_value = nn.Linear(channels, channels, bias=False)
-        self.vector_value = nn.Linear(channels, channels, bias=False)
+        super().__init__(channels, heads)
         self.lag_bias = nn.Parameter(torch.zeros(longest, heads))
 
     def remember(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,8 +31,7 @@ class TemporalAttention(nn.Module):
         Returns:
             Keys (n_seen, n_atoms, heads, channels / heads) and values (n_seen, n_atoms, 4, heads, channels / heads).
         """
-        value = torch.cat([self.scalar_value(scalars)[..., None, :], self.vector_value(vectors)], dim=-2)
-        return self._split(self.key(scalars)), self._split(value)
+        return self.keys(scalars), self.values(scalars, vectors)
 
     def forward(self, scalars: Tensor, memory: tuple[Tensor, Tensor], times: Tensor, seen_times: Tensor) -> tuple[Tensor, Tensor]:
         """What each token takes from the tokens of its atom that are not later.
@@ -50,15 +46,10 @@ class TemporalAttention(nn.Module):
             Shapes (n_tokens, n_atoms, channels) and (n_tokens, n_atoms, 3, channels).
         """
         keys, values = memory
-        query = self._split(self.query(scalars))
         lag = times[:, None] - seen_times
-        logits = (query[:, None] * keys).sum(dim=-1) * query.shape[-1] ** -0.5
+        logits = (self.queries(scalars)[:, None] * keys).sum(dim=-1)
         logits = logits + self.lag_bias[lag.clamp(0, len(self.lag_bias) - 1)][:, :, None]
         attention = logits.masked_fill((lag < 0)[:, :, None, None], -torch.inf).softmax(dim=1)
         seen = [(weight[:, :, None, :, None] * values).sum(dim=0) for weight in attention]
         heard = torch.stack(seen).flatten(-2)
         return heard[:, :, 0], heard[:, :, 1:]
-
-    def _split(self, values: Tensor) -> Tensor:
-        """The last dimension split into heads."""
-        return values.reshape(*values.shape[:-1], self._heads, -1)
