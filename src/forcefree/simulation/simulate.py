@@ -102,9 +102,7 @@ def simulate(
         chosen = _continued(chosen)
     forecaster.eval()
     path = None if output is None else Path(output)
-    begun = None if path is None or not resume else options_of_checkpoint(path)
-    chosen = chosen if begun is None or chosen.compile is not None else chosen.model_copy(update={"compile": begun.get("compile", False)})
-    chosen = choose_compilation(forecaster, state, chosen)
+    chosen = choose_compilation(forecaster, state, _as_begun(chosen, path if resume else None))
     if chosen.compile and notice is not None:
         notice(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about half a minute")
     identity = Identity.of(forecaster, state, chosen, earlier)
@@ -123,6 +121,12 @@ def simulate(
         propagator=engine.propagator.describe(),
         _memory=kept,
     )
+
+
+def _as_begun(options: SimulationOptions, output: Path | None) -> SimulationOptions:
+    """Options of a run that goes on: compiled, or not, as it began, where they leave that open."""
+    begun = None if output is None or options.compile is not None else options_of_checkpoint(output)
+    return options if begun is None else options.model_copy(update={"compile": begun.get("compile", False)})
 
 
 def _continued(options: SimulationOptions) -> SimulationOptions:

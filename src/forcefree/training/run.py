@@ -36,7 +36,7 @@ from forcefree.training.molecules import without
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
-from forcefree.training.windows import WindowSource, window_source
+from forcefree.training.windows import Windows, WindowSource, window_source
 
 
 def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
@@ -62,16 +62,8 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     checkpoint = folder.go_on() if resume else None
     if checkpoint is None:
         folder.refuse_taken()
-    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
-    for trajectory in trajectories:
-        check_trajectory(trajectory, config.model.cutoff)
+    trajectories = _trajectories(config)
     early, late = split(trajectories, config.data, config.seed)
-    if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
-        raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
-    if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
-        raise ForcefreeError(
-            f"reversal_weight is for models of one frame, not for {config.model.architecture}, which sees several; set it to 0"
-        )
     seed_everything(config.seed, verbose=False)
     source = _source(config, early, config.model.t_max * config.unroll)
     one_step = _source(config, early, config.model.t_max)
@@ -93,28 +85,45 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         fixed_loader(windows),
     )
     _fit(trainer, module, loaders, checkpoint)
-    chosen_step = _load_average(model, folder)
-    metrics = {name: float(value) for name, value in one_step_errors(model, windows).items()}
-    with torch.inference_mode():
-        metrics["val_one_step"] = float(unrolled_loss(model, windows, scales).sqrt())
-    metrics["val_rollout"] = float(rollout_error(model, rollouts))
-    model.card = model.card.model_copy(
-        update={
-            "training": {
-                **model.card.training,
-                "validation": metrics,
-                "steps": trainer.global_step,
-                "chosen_step": chosen_step,
-                "seconds": round(time.monotonic() - started),
-                "torch": torch.__version__,
-                "command": "forcefree train, with the configuration stored here",
-            }
-        }
-    )
+    outcome = {
+        "chosen_step": _load_average(model, folder),
+        "validation": _metrics(model, windows, rollouts, scales),
+        "steps": trainer.global_step,
+        "seconds": round(time.monotonic() - started),
+        "torch": torch.__version__,
+        "command": "forcefree train, with the configuration stored here",
+    }
+    model.card = model.card.model_copy(update={"training": model.card.training | outcome})
     if trainer.is_global_zero:
         save_model(model, config.output)
         write_training_report(config, model, held_out.draw(max(256, config.validation.windows), 3), seconds=time.monotonic() - started)
     return config.output
+
+
+def _trajectories(config: TrainingConfig) -> list[Trajectory]:
+    """The data, which must have what the loss asks for.
+
+    Raises:
+        ForcefreeError: If it cannot be trained on.
+    """
+    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
+    for trajectory in trajectories:
+        check_trajectory(trajectory, config.model.cutoff)
+    if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
+        raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
+    if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
+        raise ForcefreeError(
+            f"reversal_weight is for models of one frame, not for {config.model.architecture}, which sees several; set it to 0"
+        )
+    return trajectories
+
+
+def _metrics(model: Forecaster, windows: Windows, rollouts: Windows, scales: Scales) -> dict[str, float]:
+    """Errors on held-out data, as the card tells them."""
+    found = {name: float(value) for name, value in one_step_errors(model, windows).items()}
+    with torch.inference_mode():
+        found["val_one_step"] = float(unrolled_loss(model, windows, scales).sqrt())
+    return found | {"val_rollout": float(rollout_error(model, rollouts))}
 
 
 def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
