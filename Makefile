@@ -22,7 +22,7 @@ demo: $(VENV)/.package
 	@echo "The report lies in $(CURDIR)/demo/report.html"
 
 test: $(VENV)/.development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ def main() -> None:
     if arguments.reference is not None:
         target = BUNDLED / "ethanol-nvt-300K.h5"
         target.unlink(missing_ok=True)
-        compact_copy(arguments.reference, target, stride=2, start=4000)
+        compact_copy(arguments.reference, target)
 
 
 if __name__ == "__main__":

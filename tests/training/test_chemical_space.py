@@ -37,8 +37,8 @@ def test_attention_learns_several_molecules_at_once_and_never_sees_the_excluded_
     values: dict[str, Any] = {
         "data": {"files": [str(SAMPLE)], "exclude": ["C2H6"], "split": "molecule", "validation_fraction": 0.3},
         "model": {"name": "tiny", "architecture": "mdtrajnet", "t_max": 5.0, "cutoff": 5.0, "options": OPTIONS},
-        "optimizer": {"steps": 80, "warmup": 8, "batch": 16, "learning_rate": 0.01, "ema": 0.9},
-        "validation": {"every": 40, "windows": 32, "rollouts": 4, "segments": 2},
+        "optimizer": {"steps": 240, "warmup": 20, "batch": 16, "learning_rate": 0.01, "ema": 0.9},
+        "validation": {"every": 80, "windows": 32, "rollouts": 4, "segments": 2},
         "output": str(tmp_path / "tiny.safetensors"),
     }
     model = load(train(TrainingConfig.parse(values, "test"), progress=False))

@@ -27,7 +27,7 @@ def test_it_beats_free_flight_on_held_out_runs(store: Path, tmp_path: Path, traj
             "cutoff": 4.0,
             "options": {"channels": 8, "layers": 1, "filter_width": 8, "ode": ode, "steps": 4},
         },
-        "optimizer": {"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9},
+        "optimizer": {"steps": 180, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9},
         "validation": {"every": 60, "windows": 32, "rollouts": 4, "segments": 2},
         "output": str(tmp_path / "m.safetensors"),
     }
