@@ -23,7 +23,7 @@ from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth
 from forcefree.simulation.options import SimulationOptions
 from forcefree.state import State
 
-OPTIONS = {"temperature": 300.0, "duration": 100.0, "replicas": 2, "guards": False, "save_every": 5.0, "seed": 3}
+OPTIONS = {"temperature": 300.0, "duration": 100.0, "replicas": 2, "guards": False, "save_every": 2.5, "seed": 3}
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
 
 
@@ -47,6 +47,10 @@ def test_compiled_forecasts_are_those_of_the_model(model: Forecaster) -> None:
     compiled = CompiledForecaster(model, state, 3)
     compiled.warm_up()
     later = state.with_(positions=state.positions + 0.05 * torch.sin(state.positions), velocities=-2.0 * state.velocities)
+    columns = later.with_(positions=later.positions.T.contiguous().T, velocities=later.velocities.repeat(1, 3)[:, :3])
+    with torch.inference_mode():
+        one, other = (compiled.forecast((each,), torch.tensor([10.0])) for each in (later, columns))
+    assert torch.equal(one.positions, other.positions)
     for times in (torch.tensor([10.0]), torch.tensor([2.0, 10.0]), torch.tensor([1.0, 4.0, 8.0])):
         with torch.inference_mode():
             found, expected = compiled.forecast((later,), times), model.forecast((later,), times)

@@ -53,7 +53,7 @@ class CompiledForecaster(Forecaster):
         if state.system is not self._batch.system or missing < 0:
             return self.model.unchecked_forecast(history, times)
         padded = torch.cat([times, times[-1:].expand(missing, -1)]) if missing else times.contiguous()
-        frames: tuple[Tensor, Tensor] = self._compiled(state.positions, state.velocities, padded)
+        frames: tuple[Tensor, Tensor] = self._compiled(state.positions.contiguous(), state.velocities.contiguous(), padded)
         positions, velocities = frames
         return (positions[: len(times)], velocities[: len(times)]) if missing else (positions, velocities)
 
