@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import sys
+import warnings
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -64,7 +65,8 @@ class CompiledForecaster(Forecaster):
             Exception: Whatever the compiler says where there is none or it fails.
         """
         times = torch.full((self._most_times,), min(self.card.fixed_times or [self.card.t_max]), dtype=torch.float64)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch speaks of its own parts while it compiles
             self.model.forecast((self._batch,), times.to(self._batch.positions.device))
             self.forecast((self._batch,), times.to(self._batch.positions.device))
 
