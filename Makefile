@@ -17,7 +17,7 @@ REFERENCE := ethanol-nvt-300K
 demo: $(VENV)/.package
 	rm -rf demo
 	OMP_NUM_THREADS=1 $(BIN)/forcefree simulate trajcast-ethanol $(MOLECULE) --ensemble nvt --temperature 300 --duration 50ps --replicas 32 \
-	  --equilibration 2ps --save-every 4fs --seed 1 --output demo/traj.h5
+	  --equilibration 2ps --thermostat-time 100fs --save-every 4fs --seed 1 --output demo/traj.h5
 	$(BIN)/forcefree analyze demo/traj.h5 --against $(REFERENCE) --workers 2 --output demo
 	@echo "The report lies in $(CURDIR)/demo/report.html"
 

@@ -17,13 +17,23 @@ def cell(row: dict[str, Any]) -> str:
     return f"{value}{error} {row['unit']}"
 
 
+def verdict(row: dict[str, Any]) -> str:
+    """``holds``, ``missed``, or ``undecided`` where the target lies within two standard errors or the judgement was left open."""
+    if row["holds"]:
+        return "holds"
+    sign, limit, *_ = row["target"].split()
+    if sign == "<=" and row["measured"] is not None and abs(row["measured"]) - 2.0 * (row.get("error") or 0.0) <= float(limit):
+        return "undecided"
+    return "**missed**"
+
+
 def main() -> None:
     lines = ["| figure | target | measured | |", "|---|---|---|---|"]
     rows = [
         row for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
     ]
     lines += [
-        f"| {row['figure']} | {row['target']} | {cell(row)} | {'holds' if row['holds'] else '**missed**'} |"
+        f"| {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |"
         for row in rows
         if row["holds"] is not None
     ]
