@@ -32,11 +32,7 @@ def main() -> None:
     rows = [
         row for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
     ]
-    lines += [
-        f"| {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |"
-        for row in rows
-        if row["holds"] is not None
-    ]
+    lines += [f"| {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |" for row in rows if row["holds"] is not None]
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)

@@ -141,3 +141,9 @@ def test_what_a_compiler_says_becomes_one_sentence(model: Forecaster, monkeypatc
     monkeypatch.setattr("forcefree.simulation.building.can_compile", lambda *_: True)
     with pytest.raises(ForcefreeError, match=r"could not be compiled \(no room\); simulate without compilation"):
         simulate(model, molecule("H2O"), compile=True, **OPTIONS)
+    monkeypatch.setattr("forcefree.simulation.building.worth_compiling", lambda *_: True)
+    said: list[str] = []
+    plain = simulate(model, molecule("H2O"), compile=False, **OPTIONS)
+    found = simulate(model, molecule("H2O"), notice=said.append, **OPTIONS)
+    assert torch.equal(found.state.positions, plain.state.positions)
+    assert said[1].endswith("simulate without compilation; going on without, at about half the speed")

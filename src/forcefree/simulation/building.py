@@ -17,7 +17,7 @@ from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.beginning import first_steps, read_window, repeated
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import make_propagator
-from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
+from forcefree.simulation.compiled import CompilationError, CompiledForecaster, can_compile, worth_compiling
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
@@ -131,10 +131,10 @@ def _compiled(model: Forecaster, state: State, most_times: int) -> CompiledForec
     """The model compiled for this batch, warmed up.
 
     Raises:
-        ForcefreeError: If it cannot be compiled, or the compiler fails.
+        CompilationError: If it cannot be compiled, or the compiler fails.
     """
     if not can_compile(model, state):
-        raise ForcefreeError(
+        raise CompilationError(
             f"model {model.card.name} cannot be compiled for this system here: that needs a C++ compiler (g++), a model of one frame and "
             f"isolated molecules of at most {LARGEST_ALL_PAIRS} atoms; simulate without compilation"
         )
@@ -146,7 +146,7 @@ def _compiled(model: Forecaster, state: State, most_times: int) -> CompiledForec
         raise
     except Exception as error:  # whatever a compiler may say
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ForcefreeError(f"model {model.card.name} could not be compiled ({reason}); simulate without compilation") from error
+        raise CompilationError(f"model {model.card.name} could not be compiled ({reason}); simulate without compilation") from error
     return served
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from forcefree.errors import ForcefreeError
 from forcefree.graph import keeps_all_pairs
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
@@ -20,6 +21,10 @@ from forcefree.state import State
 _SECONDS_PER_PASS, _SECONDS_PER_ATOM = 2e-3, 4e-5
 _WORTH_WHILE = 90.0
 _NUMBERS = itertools.count()
+
+
+class CompilationError(ForcefreeError):
+    """A batch that cannot be compiled, or a compiler that failed."""
 
 
 class CompiledForecaster(Forecaster):

@@ -15,6 +15,7 @@ from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import Start, build_engine, choose_compilation, read_history
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
+from forcefree.simulation.compiled import CompilationError
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
 from forcefree.simulation.recording import MemoryReporter
@@ -102,11 +103,20 @@ def simulate(
         chosen = _continued(chosen)
     forecaster.eval()
     path = None if output is None else Path(output)
-    chosen = choose_compilation(forecaster, state, _as_begun(chosen, path if resume else None))
-    if chosen.compile and notice is not None:
-        notice(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about half a minute")
+    wanted = _as_begun(chosen, path if resume else None)
+    chosen = choose_compilation(forecaster, state, wanted)
+    tell = notice or (lambda _: None)
+    if chosen.compile:
+        tell(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about half a minute")
+    try:
+        engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
+    except CompilationError as error:
+        if wanted.compile is not None:
+            raise
+        tell(f"{error}; going on without, at about half the speed")
+        chosen = chosen.model_copy(update={"compile": False})
+        engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     identity = Identity.of(forecaster, state, chosen, earlier)
-    engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
     run.open(resume=resume)
     run.advance(progress, checkpoint_every)
