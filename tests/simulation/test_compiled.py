@@ -61,6 +61,20 @@ def test_compiled_forecasts_are_those_of_the_model(model: Forecaster) -> None:
 
 
 @needs_compiler
+def test_several_threads_do_not_stand_in_the_way(model: Forecaster) -> None:
+    state, threads = moving(1), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        compiled = CompiledForecaster(model, state, 1)
+        compiled.warm_up()
+        with torch.inference_mode():
+            found, expected = compiled.propagate(state, 10.0), model.propagate(state, 10.0)
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(found.positions, expected.positions, atol=1e-6, rtol=0.0)
+
+
+@needs_compiler
 def test_two_compiled_forecasters_do_not_mistake_each_other(model: Forecaster) -> None:
     """Compiled code is kept by the function that it came from, which both share."""
     torch.manual_seed(1)
