@@ -49,6 +49,15 @@ class CompiledForecaster(Forecaster):
             options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
         self._compiled: Any = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
 
+    @property
+    def knows_energy(self) -> bool:
+        """Whether the model does."""
+        return self.model.knows_energy
+
+    def potential_energy(self, state: State) -> Tensor:
+        """That of the model."""
+        return self.model.potential_energy(state)
+
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Those of the model."""
         return self.model.departures(history, times)
