@@ -175,6 +175,12 @@ def _notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> 
             f"The trajectory conserves {conserved_by(model.runs)}, the reference {conserved_by(reference.runs)}; temperatures count "
             "the freedom of each, and spectra are taken without rigid rotation."
         )
+    if model.energy_drifts:
+        drifts = model.energy_drifts
+        notes.append(
+            f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to the total "
+            f"energy, on average over {len(drifts)} replicas, thermostat not counted."
+        )
     if energies is None:
         notes.append("True energies were not computed: no calculator was chosen, and none is named in the reference's provenance.")
     if "derived" in str(model.whole[0].provenance.get("velocities", "")):
