@@ -12,7 +12,8 @@ from forcefree.models.energy_config import EnergyConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.cartesian_update import CartesianUpdate
 from forcefree.nn.features import Features
-from forcefree.nn.still_message import StillEdges, StillMessage
+from forcefree.nn.still_edges import StillEdges
+from forcefree.nn.still_message import StillMessage
 from forcefree.nn.tensor_radial import normalised_perceptron
 from forcefree.state import State
 

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from forcefree.graph import sum_by_receiver
 from forcefree.nn.features import Features, symmetric_traceless
+from forcefree.nn.pair_blocks import PairBlock, pair_blocks
+from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.tensor_radial import normalised_perceptron
-
-
-@dataclass(frozen=True)
-class StillEdges:
-    """What a block knows of the pairs of atoms, without their motion.
-
-    Attributes:
-        receiver: Shape (n_pairs,), sorted.
-        sender: Shape (n_pairs,).
-        degree: Pairs per receiver where all have the same, otherwise 0.
-        invariants: Functions of the distance and features of the two elements, shape (n_pairs, n_features).
-        envelope: Smooth cutoff, shape (n_pairs, 1).
-        directions: Unit vectors from receiver to sender, shape (n_pairs, 3, 1).
-    """
-
-    receiver: Tensor
-    sender: Tensor
-    degree: int
-    invariants: Tensor
-    envelope: Tensor
-    directions: Tensor
 
 
 class StillMessage(nn.Module):
@@ -56,22 +35,24 @@ class StillMessage(nn.Module):
 
     def forward(self, features: Features, edges: StillEdges) -> Features:
         """Add what the neighbours say; shapes stay."""
-        scalars, vectors, matrices = features
-        n_atoms, channels = scalars.shape
-        content = self.content(scalars)[edges.sender] * (edges.envelope * self._norm)
-        said, said_few = content[:, :channels], content[:, channels:]
+        content = self.content(features.scalars) * self._norm
+        parts = [self._hear(features, content, block) for block in pair_blocks(edges, len(content))]
+        told, pulled, bent = parts[0] if len(parts) == 1 else (torch.cat(column) for column in zip(*parts, strict=True))
+        return Features(features.scalars + told, features.vectors + pulled, features.matrices + symmetric_traceless(bent))
+
+    def _hear(self, features: Features, content: Tensor, block: PairBlock[StillEdges]) -> Features:
+        """Sums over the neighbours of the atoms of a block; those of matrices are not symmetric yet."""
+        edges, n_atoms, channels = block.edges, block.atoms.stop - block.atoms.start, features.scalars.shape[1]
+        spoken = content[edges.sender] * edges.envelope
+        said, said_few = spoken[:, :channels], spoken[:, channels:]
         plain, radial, stretch, *heard = torch.split(self.filter(edges.invariants), self._widths, dim=-1)
         told = plain * said
         pulled = (radial * said)[:, None] * edges.directions
         bent = ((stretch * said_few)[:, None] * edges.directions)[:, None] * edges.directions[:, :, None]
         if not self._first:
             ahead, passed, kept = heard
-            sent = vectors[edges.sender]
+            sent = features.vectors[edges.sender]
             told = told + ahead * said * (edges.directions * sent).sum(dim=1)
             pulled = pulled + (passed * said)[:, None] * sent
-            bent = bent + (kept * said_few)[:, None, None] * matrices[edges.sender]
-        return Features(
-            scalars + sum_by_receiver(told, edges.receiver, n_atoms, edges.degree),
-            vectors + sum_by_receiver(pulled, edges.receiver, n_atoms, edges.degree),
-            matrices + symmetric_traceless(sum_by_receiver(bent, edges.receiver, n_atoms, edges.degree)),
-        )
+            bent = bent + (kept * said_few)[:, None, None] * features.matrices[edges.sender]
+        return Features(*(sum_by_receiver(part, edges.receiver, n_atoms, edges.degree) for part in (told, pulled, bent)))
