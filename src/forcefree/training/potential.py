@@ -9,7 +9,6 @@ from torch import Tensor
 
 from forcefree.models.energy_head import EnergyHead
 from forcefree.models.forecaster import Forecaster
-from forcefree.state import State
 from forcefree.training.windows import Windows, WindowSource
 
 
@@ -67,19 +66,17 @@ def potential_loss(model: Forecaster, windows: Windows, scales: PotentialScales)
         A dimensionless number; each of the terms is about one for a head that knows nothing.
     """
     assert windows.energies is not None
-    both = _ends(windows)
+    start = windows.history[-1]
     forces = windows.forces if torch.is_grad_enabled() else None
-    if forces is not None:
-        both = both.with_(positions=both.positions.clone().requires_grad_())
-    found = model.potential_energy(both).view(2, -1)
+    end = windows.positions[-1] if forces is None else windows.positions[-1].clone().requires_grad_()
+    found = torch.stack([model.potential_energy(start), model.potential_energy(start.with_(positions=end))])
     roots = windows.history[-1].sizes.to(found).sqrt()
     error = (found - windows.energies[[0, -1]]) / roots
     total = (error / scales.level).square().mean() + ((error[1] - error[0]) / scales.change).square().mean()
     if forces is None or scales.force is None:
         return total
-    (slope,) = torch.autograd.grad(found.sum(), both.positions, create_graph=True)
-    at_the_end = slope[len(slope) // 2 :]
-    return total + ((at_the_end + forces[-1]) / scales.force).square().mean()
+    (slope,) = torch.autograd.grad(found[1].sum(), end, create_graph=True)
+    return total + ((slope + forces[-1]) / scales.force).square().mean()
 
 
 def potential_errors(model: Forecaster, windows: Windows) -> dict[str, Tensor]:
@@ -90,13 +87,9 @@ def potential_errors(model: Forecaster, windows: Windows) -> dict[str, Tensor]:
         from the start to the end of a window.
     """
     assert windows.energies is not None
+    start = windows.history[-1]
     with torch.no_grad():
-        error = model.potential_energy(_ends(windows)).view(2, -1) - windows.energies[[0, -1]]
+        found = torch.stack([model.potential_energy(start), model.potential_energy(start.with_(positions=windows.positions[-1]))])
+    error = found - windows.energies[[0, -1]]
     error = error / windows.history[-1].sizes
     return {"val_potential_mae": error.abs().mean(), "val_change_mae": (error[1] - error[0]).abs().mean()}
-
-
-def _ends(windows: Windows) -> State:
-    """First and last frames of all windows as one batch."""
-    start = windows.history[-1]
-    return start.repeat(2).with_(positions=torch.cat([start.positions, windows.positions[-1]]))
