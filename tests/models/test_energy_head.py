@@ -122,4 +122,3 @@ def test_a_head_is_saved_and_loaded_and_a_model_without_one_says_so(tmp_path: Pa
     assert "energy.references" not in plain.state_dict()
     with pytest.raises(ForcefreeError, match=r"has no energy head.*potential_weight"):
         energies(plain, [atoms])
-    assert load("trajcast-ethanol").knows_energy is False
