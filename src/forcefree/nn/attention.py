@@ -119,7 +119,7 @@ class NeighbourAttention(nn.Module):
         edges = block.edges
         keys = said.keys[edges.sender] + keyed
         products: Tensor = said.queries[block.atoms][edges.receiver] * keys
-        logits = products.view(len(products), self._heads, -1).sum(dim=-1) * self._scale
+        logits = products.view(len(products), self._heads, products.shape[1] // self._heads).sum(dim=-1) * self._scale
         if self._normalised:
             return neighbour_weights(logits, said.own[block.atoms], edges.envelope, edges.receiver, edges.degree)
         return self._norm * gate_weights(logits, edges.envelope)

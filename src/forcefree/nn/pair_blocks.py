@@ -8,13 +8,12 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 
 from forcefree.nn.still_edges import StillEdges
-from forcefree.nn.velocity_message import EdgeFeatures
 
 LARGEST_BLOCK = 1 << 14
 """Pairs that are worked on at once where no gradients are recorded; with some hundred numbers each, which a cache still holds; larger ones are slower."""
 
 
-Edges = TypeVar("Edges", EdgeFeatures, StillEdges)
+Edges = TypeVar("Edges", bound=StillEdges)
 
 
 class PairBlock(NamedTuple, Generic[Edges]):
