@@ -7,48 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from forcefree.data.h5md import read_store
 from forcefree.errors import ForcefreeError
 from forcefree.simulation.adaptive import Adaptive
-from forcefree.simulation.building import build_engine
 from forcefree.simulation.choice import make_adaptive, make_propagator
-from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import Progress
 from forcefree.simulation.propagators import Direct
 from forcefree.simulation.simulate import simulate
 from forcefree.state import State
 from forcefree.streams import Streams
-from forcefree.temperature import kinetic_energy
 from forcefree.velocities import maxwell_boltzmann
-from oracles import ATOMS, Springs, boxed, phantom, phantom_start
-
-FREEDOM = 24.0
-
-
-class Sloppy(Springs):
-    """The exact flow with velocities that gain with the cube of the time, in hot replicas more than in cold ones.
-
-    Beyond ``reach`` (fs) a replica is lost altogether.
-    """
-
-    knows_energy = True
-    gain, reach = 2e-5, 1e9
-
-    def departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
-        state = history[-1]
-        positions, velocities = super().departures(history, times)
-        heat = (kinetic_energy(state, "nothing") / 0.3).square()[state.system, None]
-        velocities = velocities + self.gain * heat * times[:, state.system, None] ** 3 * state.velocities
-        return positions, torch.where(times[:, state.system, None] > self.reach, torch.nan, velocities)
-
-
-def sloppy(**changes: float) -> Sloppy:
-    model = Sloppy(ATOMS)
-    for name, value in changes.items():
-        setattr(model, name, value)
-    return model
+from oracles import Springs, boxed, phantom, phantom_start
+from sloppy import FREEDOM, Sloppy, changes, engine, sloppy
 
 
 def start(replicas: int = 6) -> State:
@@ -60,12 +31,6 @@ def start(replicas: int = 6) -> State:
 def adaptive(model: Sloppy, tolerance: float, halvings: int = 3, name: str = "direct", replicas: int = 6) -> Adaptive:
     freedom = torch.full((replicas,), FREEDOM, dtype=torch.float64)
     return make_adaptive(make_propagator(model, name, 8.0), model, tolerance, halvings, freedom, "momentum")  # type: ignore[arg-type]
-
-
-def changes(model: Springs, before: State, after: State) -> Tensor:
-    """meV per degree of freedom."""
-    ends = [model.potential_energy(s) + kinetic_energy(s, "momentum") for s in (before, after)]
-    return 1000.0 * (ends[1] - ends[0]) / FREEDOM
 
 
 def test_calm_replicas_keep_their_steps_and_restless_ones_take_halves() -> None:
@@ -142,32 +107,6 @@ def test_a_replica_that_a_whole_step_loses_is_found_again_by_shorter_ones() -> N
     assert bool(after.velocities.isfinite().all())
     gone = adaptive(model, 1e3, halvings=1).step(state)
     assert bool(gone.velocities.isnan().all()), "the guards must see what shorter steps cannot save"
-
-
-def engine(model: Springs, **options: object):
-    values = {"duration": 1e4, "temperature": 300.0, "guards": False, "propagator": "direct", "interval": 8.0, **options}
-    return build_engine(model, phantom_start(), SimulationOptions.parse(values, "test"))[0]
-
-
-@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
-def test_the_monitor_sees_what_the_dynamics_adds_and_not_the_thermostat(ensemble: str) -> None:
-    runs = {gain: engine(sloppy(gain=gain), ensemble=ensemble, replicas=4, thermostat_time=50.0) for gain in (0.0, 2e-6)}
-    for gain, run in runs.items():
-        before = [run.state]
-        for _ in range(40):
-            run.step()
-            before.append(run.state)
-        potential, drift = run.drift()
-        torch.testing.assert_close(potential, run.propagator.model.potential_energy(run.state))
-        if gain == 0.0:
-            assert float(drift.abs().max()) < 1e-10
-        elif ensemble == "nve":
-            torch.testing.assert_close(1000.0 * drift, FREEDOM * changes(sloppy(), before[0], before[-1]))
-            assert float(drift.abs().min()) > 1e-3
-            rates = run.drift_rates()
-            assert rates[2] == pytest.approx(1e6 * float(drift[2]) / 9 / 320.0)
-        else:
-            assert float(drift.abs().min()) > 1e-3
 
 
 def test_a_tolerance_holds_the_drift_of_a_thermostatted_run_down() -> None:
