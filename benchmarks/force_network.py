@@ -1,11 +1,11 @@
 """What forecasts save: MDtrajNet beside a network of the same attention blocks and width that predicts forces every 0.5 fs.
 
 All in one run on one thread, as simulated time of all replicas together per second of processor time. The force network has
-as many attention blocks as MDtrajNet has blocks and refinements, the same channels, heads and cutoff, and velocities of zero, whose few products are
-computed all the same;
-it is timed with forces read off directly and as the gradient of an energy, both with velocity Verlet. Speed does not depend on
-what was learnt, so all weights are random but for a scale that keeps the molecule together. GFN2-xTB, the teacher, stands beside
-them, and so does the bundled TrajCast. Energy checks are counted: rows say where every step was checked by the energy head.
+as many attention blocks as MDtrajNet has blocks and refinements, the same channels, heads and cutoff, and velocities of zero,
+whose few products are computed all the same; it is timed with forces read off directly and as the gradient of an energy, both
+with velocity Verlet. Speed does not depend on what was learnt, so all weights are random but for a scale that keeps the
+molecule together. GFN2-xTB, the teacher, stands beside them, and so does the bundled TrajCast. Energy checks are counted:
+rows say where every step was checked by the energy head.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _warn_of_noise(model: Forecaster, engine: Engine, options: SimulationOptions
     if options.tolerance < own:
         tell(
             f"the tolerance of {options.tolerance:g} meV per degree of freedom is below the error of {own:.2g} meV that the energy head of "
-            f"{model.card.name} itself makes over {model.card.t_max:g} fs; most steps will be halved for nothing"
+            f"{model.card.name} itself makes over {model.card.t_max:g} fs; many steps will be halved for nothing"
         )
 
 
