@@ -134,3 +134,7 @@ def test_a_trained_model_gets_an_energy_head_and_its_forecasts_stay(
     water = State.from_atoms([molecule("H2O")])
     found = float(tuned.potential_energy(water).detach())
     assert found == pytest.approx(5.0 * 0.96, abs=1.0)
+    again = fine_tuning(store, tmp_path, initial=str(tmp_path / "new.safetensors"), output=str(tmp_path / "again.safetensors"))
+    kept = load(train(again, progress=False)).state_dict()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in after.items() if name.startswith("energy."))
+    assert not torch.equal(kept["network.element.weight"], after["network.element.weight"])

@@ -75,11 +75,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
     model.card.check_system(windows.history[-1])
     scales = Scales.measure(one_step)
-    potential = None
-    if config.potential_weight:
-        assert model.energy is not None
-        potential = PotentialScales.fit(model.energy, one_step)
-    module = ForecasterModule(model, config, scales, rollouts, potential)
+    module = ForecasterModule(model, config, scales, rollouts, _potential_scales(model, config, one_step))
     if checkpoint is None and rank_zero_only.rank == 0:
         folder.claim()
     trainer = _trainer(config, folder, progress)
@@ -103,6 +99,16 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         save_model(model, config.output)
         write_training_report(config, model, held_out.draw(max(256, config.validation.windows), 3), seconds=time.monotonic() - started)
     return config.output
+
+
+def _potential_scales(model: Forecaster, config: TrainingConfig, source: WindowSource) -> PotentialScales | None:
+    """Units of the energy head's errors and its references; a head that is not trained stays as it is."""
+    if model.energy is None:
+        return None
+    if not config.potential_weight:
+        model.energy.requires_grad_(False)
+        return None
+    return PotentialScales.fit(model.energy, source)
 
 
 def _trajectories(config: TrainingConfig) -> list[Trajectory]:
