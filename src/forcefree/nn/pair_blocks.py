@@ -10,8 +10,7 @@ import torch
 from forcefree.nn.still_edges import StillEdges
 
 LARGEST_BLOCK = 1 << 14
-"""Pairs that are worked on at once where no gradients are recorded; with some hundred numbers each, which a cache still holds; larger ones are slower."""
-
+"""Pairs that are worked on at once where no gradients are recorded; a cache still holds what is made of them, larger blocks are slower."""
 
 Edges = TypeVar("Edges", bound=StillEdges)
 

@@ -30,7 +30,8 @@ class PotentialScales:
     def fit(cls, head: EnergyHead, source: WindowSource, samples: int = 2048) -> PotentialScales:
         """Measure the scales, and fit the references of the head to what it does not explain yet, by least squares.
 
-        A head that was trained before has its references moved to the level of the new data. Where the data does not tell elements apart, as with one molecule, the smallest references serve.
+        A head that was trained before has its references moved to the level of the new data. Where the data does not tell
+        elements apart, as with one molecule, the smallest references serve.
 
         Args:
             head: Of the model that will be trained.
