@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from clusters import edges, random
 from forcefree.models.card import Card
+from forcefree.models.energy_config import EnergyConfig
 from forcefree.models.registry import build_model
 from forcefree.nn.pair_blocks import pair_blocks
 from forcefree.state import State
@@ -47,7 +48,8 @@ def test_a_forecast_and_an_energy_in_blocks_are_those_in_one_piece(
     monkeypatch: pytest.MonkeyPatch, periodic: bool, normalised: bool
 ) -> None:
     torch.manual_seed(0)
-    card = Card(name="t", model="mdtrajnet", options={**SMALL, "normalised": normalised}, energy={}, species=[29], t_max=10.0, cutoff=4.0)  # type: ignore[arg-type]
+    options = {**SMALL, "normalised": normalised}
+    card = Card(name="t", model="mdtrajnet", options=options, energy=EnergyConfig(), species=[29], t_max=10.0, cutoff=4.0)
     model = build_model(card).double().eval()
     for parameter in model.parameters():
         parameter.data = 0.3 * torch.randn_like(parameter)

@@ -135,8 +135,8 @@ def _tell_end(result: Simulation) -> None:
     lost = f", {len(result.stopped)} of {result.state.n_systems} replicas stopped" if result.stopped else ""
     if result.halved is not None:
         typer.echo(
-            f"{result.halved} segments were done again in halves; {result.over_tolerance} of the shortest, {result.propagator['shortest']:g} fs, "
-            "were still beyond the tolerance"
+            f"{result.halved} segments were done again in halves; {result.over_tolerance} of the shortest, {result.propagator['shortest']:g} "
+            "fs, were still beyond the tolerance"
         )
     if result.energy_drift:
         rates = list(result.energy_drift.values())

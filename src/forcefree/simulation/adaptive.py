@@ -43,7 +43,7 @@ class Adaptive:
     ) -> None:
         if not model.knows_energy:
             raise ForcefreeError(
-                f"a tolerance needs a model with an energy head, and {model.card.name} has none; train one with potential_weight above zero, "
+                f"a tolerance needs a model with an energy head, and {model.card.name} has none; train one with potential_weight, "
                 "or leave the tolerance out"
             )
         if not tolerance > 0.0:

@@ -108,7 +108,11 @@ class Engine:
         return self.propagator if isinstance(self.propagator, Adaptive) else None
 
     def drift(self) -> tuple[Tensor, Tensor] | None:
-        """Estimated potential energy now and energy that the dynamics has gained since the start, eV, shape (n_systems,); None without a monitor."""
+        """Estimated potential energy now, and energy that the dynamics has gained since the start.
+
+        Returns:
+            eV, each of shape (n_systems,); None without a monitor.
+        """
         if self.monitor is None:
             return None
         potential = self.monitor.potential(self.state)

@@ -120,7 +120,7 @@ class WindowSource:
 
     @staticmethod
     def _joined(arrays: list[Tensor], pieces: list[tuple[int, slice, bool]], sign: float = 1.0) -> Tensor:
-        """Pieces side by side, shape (span, n_atoms, 3) or whatever their rows have; those that run backwards turned round, times ``sign``."""
+        """Pieces side by side, shape (span, n_atoms, ...); those that run backwards turned round, times ``sign``."""
         return torch.cat([sign * arrays[i][rows].flip(0) if back else arrays[i][rows] for i, rows, back in pieces], dim=1)
 
     def _assemble(self, pieces: list[tuple[int, slice, bool]]) -> Windows:
