@@ -10,6 +10,7 @@ import pytest
 
 from forcefree.analysis.discard import Discard
 from forcefree.analysis.sample import check_pair, load_sample
+from forcefree.analysis.study import study_notes
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from networks import molecular_dynamics, store
@@ -131,3 +132,15 @@ def test_cells_must_agree(tmp_path: Path, few: list[Trajectory]) -> None:
     ]
     with pytest.raises(ForcefreeError, match=r"cells that differ by more than 0\.01"):
         check_pair(*samples)
+
+
+def test_the_models_own_estimate_of_its_drift_becomes_a_note(tmp_path: Path) -> None:
+    runs = molecular_dynamics(2, 40)
+    told = [replace(run, provenance={**run.provenance, "energy_drift": rate}) for run, rate in zip(runs, (1.0, -3.0), strict=True)]
+    model, base = load_sample(store(tmp_path / "model.h5", told)), load_sample(store(tmp_path / "base.h5", runs))
+    assert model.energy_drifts == [1.0, -3.0]
+    notes = study_notes(model, base, None)
+    assert any(
+        "energy head estimates that the dynamics adds -1 meV per atom and ps" in note and "over 2 replicas" in note for note in notes
+    )
+    assert not any("energy head" in note for note in study_notes(base, base, None))

@@ -120,3 +120,16 @@ def test_help_shows_examples() -> None:
     result = CliRunner().invoke(app, ["--help"])
 
     assert "forcefree simulate trajcast-ethanol ethanol --temperature 300" in " ".join(result.output.split())
+
+
+def test_a_tolerance_reaches_the_engine_and_a_model_without_an_energy_head_says_so(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--temperature", "300", "--duration", "0.1ps", "-o", "t.h5", "--no-guards", "--tolerance", "1e-7", "--halvings", "2")
+    refused = _run(*options)
+    assert isinstance(refused.exception, ForcefreeError)
+    assert "a tolerance needs a model with an energy head, and springs has none" in str(refused.exception)
+    monkeypatch.setattr("oracles.Springs.knows_energy", True)
+    result = _run(*options)
+    assert result.exit_code == 0, result.output
+    assert "segments were done again in halves" in result.output
+    assert "of the shortest, 5 fs, were still beyond the tolerance" in result.output
+    assert "total energy by the energy head: " in result.output

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from forcefree.nn.bases import envelope
 from forcefree.nn.perceptron import perceptron
-from forcefree.nn.refinement import TrajectoryRefinement, sum_products
+from forcefree.nn.refinement import Look, TrajectoryRefinement, sum_products
 from forcefree.nn.update import GatedUpdate
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
@@ -74,7 +74,8 @@ def test_refinement_is_equivariant_and_listens_to_every_node() -> None:
     def run(turn: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
         lengths = path.norm(dim=-1, keepdim=True)
         known = edges(separations @ turn.T, velocities @ turn.T, receiver, sender, 4)
-        return layer(scalars, torch.einsum("ab,nbc->nac", turn, vectors), known, layer.filters(lengths, pair), path @ turn.T, lengths)
+        seen = Look(layer.filters(lengths, pair), path @ turn.T, lengths)
+        return layer(scalars, torch.einsum("ab,nbc->nac", turn, vectors), known, lambda block: seen)
 
     identity = torch.eye(3, dtype=torch.float64)
     plain_s, plain_v = run(identity, provisional)

@@ -58,6 +58,11 @@ def test_compiled_forecasts_are_those_of_the_model(model: Forecaster) -> None:
         torch.testing.assert_close(found.positions, expected.positions, atol=1e-6, rtol=0.0)
         torch.testing.assert_close(found.velocities, expected.velocities, atol=1e-6, rtol=0.0)
         assert float((found.positions[-1] - later.positions).abs().max()) > 1e-2
+    part = later.select(torch.tensor([False, True]))
+    with torch.inference_mode():
+        alone, again = compiled.forecast((part,), times), compiled.forecast((later,), times)
+    torch.testing.assert_close(alone.positions, found.positions[:, 3:], atol=1e-6, rtol=0.0)
+    assert torch.equal(again.positions, found.positions), "another batch in between must not disturb the compiled one"
 
 
 @needs_compiler

@@ -118,3 +118,23 @@ def test_another_interval_and_factors_that_are_not_positive_are_refused(initial:
         train(fine_tuning(store, tmp_path, model={"name": "new", "t_max": 10.0}), progress=False)
     with pytest.raises(ForcefreeError, match="rate_factors must be positive"):
         fine_tuning(store, tmp_path, rate_factors={"network": 0.0})
+
+
+def test_a_trained_model_gets_an_energy_head_and_its_forecasts_stay(
+    initial: Forecaster, trajectories: list[Trajectory], tmp_path: Path
+) -> None:
+    store = tmp_path / "energies.h5"
+    write_store(store, [replace(t, energies=5.0 * np.linalg.norm(t.positions[:, 0] - t.positions[:, 1], axis=-1)) for t in trajectories])
+    save_model(initial, tmp_path / "old.safetensors")
+    config = fine_tuning(store, tmp_path, potential_weight=1.0, freeze=["network", "log_gain"])
+    tuned = load(train(config, progress=False))
+    assert tuned.knows_energy
+    before, after = initial.state_dict(), tuned.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    water = State.from_atoms([molecule("H2O")])
+    found = float(tuned.potential_energy(water).detach())
+    assert found == pytest.approx(5.0 * 0.96, abs=1.0)
+    again = fine_tuning(store, tmp_path, initial=str(tmp_path / "new.safetensors"), output=str(tmp_path / "again.safetensors"))
+    kept = load(train(again, progress=False)).state_dict()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in after.items() if name.startswith("energy."))
+    assert not torch.equal(kept["network.element.weight"], after["network.element.weight"])

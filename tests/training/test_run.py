@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ase.build import molecule
@@ -57,6 +59,34 @@ def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_pat
     assert report["history"][-1]["val_one_step"] < report["history"][0]["val_one_step"]
     assert "data:image/png;base64," in (config.folder / "training-report.html").read_text()
     assert (config.folder / "csv-0" / "metrics.csv").is_file()
+
+
+def with_energies(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """The springs with energies that are not theirs but smooth in the positions."""
+    return [replace(t, energies=-100.0 + 5.0 * np.linalg.norm(t.positions[:, 0] - t.positions[:, 1], axis=-1)) for t in trajectories]
+
+
+def test_an_energy_head_is_trained_beside_the_forecast_and_reported(trajectories: list[Trajectory], tmp_path: Path) -> None:
+    store = tmp_path / "energies.h5"
+    write_store(store, with_energies(trajectories))
+    config = configuration(store, tmp_path / "m.safetensors", potential_weight=1.0)
+    model = load(train(config, progress=False))
+    assert model.card.energy == config.model.energy
+    errors = model.card.training["validation"]
+    assert 0.0 < errors["val_change_mae"] < 2.0 * errors["val_potential_mae"]
+    report = json.loads((config.folder / "training-report.json").read_text())["energy"]
+    assert 0.0 < report["change"] < 2.0 * report["no_skill_change"]
+    assert "Energy head" in (config.folder / "training-report.html").read_text()
+    validated = [row["val_one_step"] for row in json.loads((config.folder / "training-report.json").read_text())["history"]]
+    assert validated[-1] > errors["val_one_step"], "the energy counts when weights are chosen"
+    plain = load(train(configuration(store, tmp_path / "plain.safetensors"), progress=False))
+    assert plain.card.energy is None
+    assert not plain.knows_energy
+
+
+def test_an_energy_head_needs_energies_in_the_data(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ForcefreeError, match="potential_weight needs potential energies in every trajectory"):
+        train(configuration(store, tmp_path / "m.safetensors", potential_weight=1.0), progress=False)
 
 
 def worsens_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

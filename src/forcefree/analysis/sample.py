@@ -63,6 +63,11 @@ class Sample:
         """The sentences of the replicas that a guard stopped."""
         return [str(run.provenance["stopped"]) for run in self.whole if run.provenance.get("stopped")]
 
+    @property
+    def energy_drifts(self) -> list[float]:
+        """Drifts of the total energy (meV per atom and ps) that the model's own energy head estimated, where it has one."""
+        return [float(run.provenance["energy_drift"]) for run in self.whole if "energy_drift" in run.provenance]
+
 
 def load_sample(path: Path, *, temperature: float | None = None, discard: Discard | None = None) -> Sample:
     """Read the runs of a store that belong together.

@@ -78,7 +78,7 @@ def analyze(
     found: dict[str, Any] = {}
     tell("true energies")
     chosen = _energy_options(calculator, base, samples, workers)
-    notes = _notes(model, base, chosen)
+    notes = study_notes(model, base, chosen)
     if chosen is not None:
         measures += _energies(model, base, (ours, theirs), kelvin, chosen, limits, seed, found)
     tell("vibrations")
@@ -159,7 +159,8 @@ def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, sa
     return EnergyOptions(chosen, stored=has_energies and chosen == own, samples=samples, workers=workers, electrons=electrons)
 
 
-def _notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> list[str]:
+def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> list[str]:
+    """What a reader should know of the two samples before believing a verdict, in sentences."""
     notes = []
     if len(reference.runs) == 1:
         notes.append(
@@ -174,6 +175,12 @@ def _notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> 
         notes.append(
             f"The trajectory conserves {conserved_by(model.runs)}, the reference {conserved_by(reference.runs)}; temperatures count "
             "the freedom of each, and spectra are taken without rigid rotation."
+        )
+    if model.energy_drifts:
+        drifts = model.energy_drifts
+        notes.append(
+            f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to "
+            f"the total energy, on average over {len(drifts)} replicas, thermostat not counted."
         )
     if energies is None:
         notes.append("True energies were not computed: no calculator was chosen, and none is named in the reference's provenance.")

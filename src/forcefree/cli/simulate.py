@@ -30,6 +30,11 @@ def simulate(
     propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct, reversible or window.")] = "auto",
     interval: Annotated[str | None, typer.Option(help="Length of a step, such as 10fs; the model's recommendation by default.")] = None,
     corrections: Annotated[int | None, typer.Option(help="Fixed-point corrections of the reversible propagator.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="meV per degree of freedom: steps whose total energy changes more, by the model's energy head, are halved."),
+    ] = None,
+    halvings: Annotated[int, typer.Option(help="How often a step may be halved for the tolerance.")] = 3,
     bootstrap: Annotated[
         str | None, typer.Option(help="Who makes the first frames of a model that needs several: a model of one frame, or reference.")
     ] = None,
@@ -75,6 +80,8 @@ def simulate(
         "thermostat_time": thermostat_time,
         "propagator": propagator,
         "corrections": corrections,
+        "tolerance": tolerance,
+        "halvings": halvings,
         "bootstrap": bootstrap,
         "guards": guards,
         "compile": compile,
@@ -126,6 +133,14 @@ def _tell_end(result: Simulation) -> None:
     for sentence in result.stopped.values():
         typer.echo(sentence, err=True)
     lost = f", {len(result.stopped)} of {result.state.n_systems} replicas stopped" if result.stopped else ""
+    if result.halved is not None:
+        typer.echo(
+            f"{result.halved} segments were done again in halves; {result.over_tolerance} of the shortest, {result.propagator['shortest']:g} "
+            "fs, were still beyond the tolerance"
+        )
+    if result.energy_drift:
+        rates = list(result.energy_drift.values())
+        typer.echo(f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {len(rates)} replicas")
     typer.echo(
         f"{result.state.n_systems} replicas to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "
         f"{result.propagator['interval']:g} fs{lost}; {result.ns_per_day:.1f} ns/day in all; frames in {result.output}, log in {result.log}"

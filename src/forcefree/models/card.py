@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from forcefree.errors import ForcefreeError
+from forcefree.models.energy_config import EnergyConfig
 from forcefree.settings import Settings
 from forcefree.state import State
 
@@ -31,6 +32,9 @@ class Card(Settings):
 
     options: dict[str, Any] = Field(default_factory=dict)
     """Configuration of the architecture."""
+
+    energy: EnergyConfig | None = None
+    """Configuration of the energy head, None where the model has none."""
 
     species: list[int]
     """Atomic numbers that training saw."""

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
+from forcefree.models.energy_head import EnergyHead
 from forcefree.nn.conservation import restore_angular_momentum
 from forcefree.state import State
 
@@ -64,6 +66,7 @@ class Forecaster(nn.Module, ABC):
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.card = card
+        self.energy: EnergyHead | None = None
         self._checked: Tensor | None = None
 
     @classmethod
@@ -91,6 +94,24 @@ class Forecaster(nn.Module, ABC):
             Departures of positions in Å and of velocities in Å/fs, each of shape (n_times, n_atoms, 3), zero at t = 0.
             A plain pair is welcome too.
         """
+
+    @property
+    def knows_energy(self) -> bool:
+        """Whether the model can tell potential energies."""
+        return self.energy is not None
+
+    def potential_energy(self, state: State) -> Tensor:
+        """Learnt potential energy of each system in eV, float64, shape (n_systems,).
+
+        Raises:
+            ForcefreeError: If the model has no energy head.
+        """
+        if self.energy is None:
+            raise ForcefreeError(
+                f"model {self.card.name} has no energy head, so it cannot tell its energy; train one with potential_weight above zero"
+            )
+        found: Tensor = self.energy(state)
+        return found
 
     def tabulate(self) -> None:
         """Get ready for many forecasts with the same weights; a model that has no faster form of itself does nothing."""

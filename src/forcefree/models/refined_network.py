@@ -12,7 +12,8 @@ from forcefree.models.segment_config import SegmentConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
 from forcefree.nn.filter_table import FilterTable
-from forcefree.nn.refinement import TrajectoryRefinement
+from forcefree.nn.pair_blocks import PairBlock
+from forcefree.nn.refinement import Look, TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
 _PAIR_WIDTH = 16
@@ -137,13 +138,14 @@ class RefinedNetwork(nn.Module):
             features = message(*features, edges)
         coefficients: Tensor = self.readouts[0](features[1]) * scale[:, None]
         for index, readout in enumerate(list(self.readouts)[1:]):
-            provisional = self._look_ahead(edges, separations, velocities, coefficients)
-            lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
-            features = self.refine(index, features, edges, self._filters(index, kind, pair, lengths), provisional, lengths[..., None])
+            moved = velocities * self.node_times[:, None, None] + torch.einsum("nak,mk->mna", coefficients, self.node_basis)
+
+            def look(block: PairBlock[EdgeFeatures], index: int = index, moved: Tensor = moved) -> Look:
+                heard = moved[:, block.atoms][:, block.edges.receiver]
+                provisional = separations[block.pairs] + moved[:, block.edges.sender] - heard
+                lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
+                return Look(self._filters(index, kind[block.pairs], pair[block.pairs], lengths), provisional, lengths[..., None])
+
+            features = self.refine(index, features, edges, look)
             coefficients = coefficients + readout(features[1]) * scale[:, None]
         return coefficients
-
-    def _look_ahead(self, edges: EdgeFeatures, separations: Tensor, velocities: Tensor, coefficients: Tensor) -> Tensor:
-        """Separations that the forecast so far has at the nodes, shape (n_nodes, n_pairs, 3)."""
-        moved = velocities * self.node_times[:, None, None] + torch.einsum("nak,mk->mna", coefficients, self.node_basis)
-        return separations + moved[:, edges.sender] - moved[:, edges.receiver]

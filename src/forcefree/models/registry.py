@@ -6,6 +6,7 @@ import importlib
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
+from forcefree.models.energy_head import EnergyHead
 from forcefree.models.forecaster import Forecaster
 
 ARCHITECTURES = {
@@ -19,12 +20,15 @@ ARCHITECTURES = {
 
 
 def build_model(card: Card) -> Forecaster:
-    """Build an untrained model from its card.
+    """Build an untrained model from its card, with an energy head where the card has one.
 
     Raises:
         ForcefreeError: If the architecture or its options are unknown.
     """
-    return find_architecture(card.model)(card)
+    model = find_architecture(card.model)(card)
+    if card.energy is not None:
+        model.energy = EnergyHead(card.energy, card.species, card.cutoff)
+    return model
 
 
 def find_architecture(name: str) -> type[Forecaster]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +11,21 @@ from forcefree.graph import sum_by_receiver
 from forcefree.nn.attention_weights import gate_weights, neighbour_weights
 from forcefree.nn.cartesian_update import CartesianUpdate
 from forcefree.nn.features import Features, symmetric_traceless
+from forcefree.nn.pair_blocks import PairBlock, pair_blocks
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.velocity_message import EdgeFeatures
+
+
+class _Said(NamedTuple):
+    """What atoms look for and offer, made once for all blocks of pairs."""
+
+    queries: Tensor
+    keys: Tensor
+    own: Tensor
+    content: Tensor
+    vectors: Tensor
+    few_vectors: Tensor | None
+    matrices: Tensor
 
 
 class NeighbourAttention(nn.Module):
@@ -52,24 +67,40 @@ class NeighbourAttention(nn.Module):
 
     def forward(self, scalars: Tensor, vectors: Tensor, matrices: Tensor, edges: EdgeFeatures) -> Features:
         """Attend once; see :class:`Features` for the shapes, which stay."""
-        n_atoms, channels = scalars.shape
-        matrix_channels = matrices.shape[-1]
+        said = _Said(
+            queries=self.query(scalars),
+            keys=self.key(scalars),
+            own=self.own(scalars),
+            content=self.content(scalars),
+            vectors=vectors,
+            few_vectors=None if self._first else self.few_vectors(vectors),
+            matrices=matrices,
+        )
+        parts = [self._hear(said, block) for block in pair_blocks(edges, len(scalars))]
+        told, pulled, bent = parts[0] if len(parts) == 1 else (torch.cat(column) for column in zip(*parts, strict=True))
+        updated: Features = self.update(Features(scalars + told, vectors + pulled, matrices + symmetric_traceless(bent)))
+        return updated
+
+    def _hear(self, said: _Said, block: PairBlock[EdgeFeatures]) -> Features:
+        """Sums over the neighbours of the atoms of a block; those of matrices are not symmetric yet."""
+        edges, n_atoms = block.edges, block.atoms.stop - block.atoms.start
+        channels, matrix_channels = said.vectors.shape[-1], said.matrices.shape[-1]
         keyed, plain, radial, along, arm, sway, *heard = torch.split(self.filter(edges.invariants), self._widths, dim=-1)
-        weights = self._weights(scalars, keyed, edges)
-        content = self.content(scalars)[edges.sender]
-        said = content[:, :channels] * self._spread(weights, channels)
-        said_few = content[:, channels:] * self._spread(weights, matrix_channels)
-        plain, radial, along, arm, sway = plain * said, radial * said, along * said, arm * said_few, sway * said_few
+        weights = self._weights(said, keyed, block)
+        content = said.content[edges.sender]
+        spoken = content[:, :channels] * self._spread(weights, channels)
+        few = content[:, channels:] * self._spread(weights, matrix_channels)
+        plain, radial, along, arm, sway = plain * spoken, radial * spoken, along * spoken, arm * few, sway * few
         lean = arm[:, None] * edges.directions + sway[:, None] * edges.velocities
         turned = told = grown = None
-        if not self._first:
+        if said.few_vectors is not None:
             ahead, passed, leaning, turning, kept = heard
-            sent, sent_matrices = vectors[edges.sender], matrices[edges.sender]
-            radial = radial + ahead * said * (edges.directions * sent).sum(dim=1)
-            lean = lean + (leaning * said_few)[:, None] * self.few_vectors(vectors)[edges.sender]
-            turned = (turning * said_few)[:, None] * (sent_matrices * edges.directions[:, None]).sum(dim=2)
-            told = (passed * said)[:, None] * sent
-            grown = (kept * said_few)[:, None, None] * sent_matrices
+            sent, sent_matrices = said.vectors[edges.sender], said.matrices[edges.sender]
+            radial = radial + ahead * spoken * (edges.directions * sent).sum(dim=1)
+            lean = lean + (leaning * few)[:, None] * said.few_vectors[edges.sender]
+            turned = (turning * few)[:, None] * (sent_matrices * edges.directions[:, None]).sum(dim=2)
+            told = (passed * spoken)[:, None] * sent
+            grown = (kept * few)[:, None, None] * sent_matrices
         arrived = radial[:, None] * edges.directions + along[:, None] * edges.velocities
         stretched = edges.directions[:, :, None] * lean[:, None]
         told = arrived if told is None else arrived + told
@@ -77,21 +108,20 @@ class NeighbourAttention(nn.Module):
         gathered = sum_by_receiver(told, edges.receiver, n_atoms, edges.degree)
         if turned is not None:
             gathered = gathered + self.turned(sum_by_receiver(turned, edges.receiver, n_atoms, edges.degree))
-        updated: Features = self.update(
-            Features(
-                scalars + sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree),
-                vectors + gathered,
-                matrices + symmetric_traceless(sum_by_receiver(grown, edges.receiver, n_atoms, edges.degree)),
-            )
+        return Features(
+            sum_by_receiver(plain, edges.receiver, n_atoms, edges.degree),
+            gathered,
+            sum_by_receiver(grown, edges.receiver, n_atoms, edges.degree),
         )
-        return updated
 
-    def _weights(self, scalars: Tensor, keyed: Tensor, edges: EdgeFeatures) -> Tensor:
+    def _weights(self, said: _Said, keyed: Tensor, block: PairBlock[EdgeFeatures]) -> Tensor:
         """How much each pair counts for each head, shape (n_pairs, heads)."""
-        keys = self.key(scalars)[edges.sender] + keyed
-        logits = (self.query(scalars)[edges.receiver] * keys).unflatten(-1, (self._heads, -1)).sum(dim=-1) * self._scale
+        edges = block.edges
+        keys = said.keys[edges.sender] + keyed
+        products: Tensor = said.queries[block.atoms][edges.receiver] * keys
+        logits = products.view(len(products), self._heads, products.shape[1] // self._heads).sum(dim=-1) * self._scale
         if self._normalised:
-            return neighbour_weights(logits, self.own(scalars), edges.envelope, edges.receiver, edges.degree)
+            return neighbour_weights(logits, said.own[block.atoms], edges.envelope, edges.receiver, edges.degree)
         return self._norm * gate_weights(logits, edges.envelope)
 
     def _spread(self, weights: Tensor, channels: int) -> Tensor:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from forcefree.nn.bases import envelope
+from forcefree.nn.pair_blocks import PairBlock, pair_blocks
 from forcefree.nn.update import GatedUpdate
 from forcefree.nn.velocity_message import EdgeFeatures
+
+
+class Look(NamedTuple):
+    """Where the forecast so far would put the pairs at some times.
+
+    Attributes:
+        filters: What :meth:`TrajectoryRefinement.filters` says at each time, shape (n_nodes, n_pairs, hidden).
+        separations: Provisional vectors from receiver to sender, Å, shape (n_nodes, n_pairs, 3).
+        distances: Their lengths, shape (n_nodes, n_pairs, 1).
+    """
+
+    filters: Tensor
+    separations: Tensor
+    distances: Tensor
 
 
 class TrajectoryRefinement(nn.Module):
@@ -52,7 +70,7 @@ class TrajectoryRefinement(nn.Module):
         return self.filter(torch.nn.functional.silu(self.radial_filter(radial) + self.pair_filter(pair)))  # type: ignore[no-any-return]
 
     def forward(
-        self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, filters: Tensor, separations: Tensor, distances: Tensor
+        self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, look: Callable[[PairBlock[EdgeFeatures]], Look]
     ) -> tuple[Tensor, Tensor]:
         """Refine once.
 
@@ -60,24 +78,26 @@ class TrajectoryRefinement(nn.Module):
             scalars: Shape (n_atoms, channels).
             vectors: Shape (n_atoms, 3, channels).
             edges: The pairs.
-            filters: What :meth:`filters` says at each time, shape (n_nodes, n_pairs, hidden).
-            separations: Provisional vectors from receiver to sender, Å, shape (n_nodes, n_pairs, 3).
-            distances: Their lengths, shape (n_nodes, n_pairs, 1).
+            look: What the forecast so far says of a block of the pairs.
 
         Returns:
             Scalars and vectors of the same shapes.
         """
-        context = self.context(
-            torch.nn.functional.silu(self.receiver_context(scalars)[edges.receiver] + self.sender_context(scalars)[edges.sender])
-        )
-        weights = filters * context
-        fade = edges.envelope * envelope(distances, self._cutoff) * self._norm
-        factors = torch.cat([fade, fade * (separations / distances)], dim=-1)
-        sums = sum_products(factors, weights, edges.receiver, len(scalars), edges.degree)
+        heard, said = self.receiver_context(scalars), self.sender_context(scalars)
+        parts = [self._sums(heard[block.atoms], said, block.edges, look(block)) for block in pair_blocks(edges, len(scalars))]
+        sums = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         summed = sums[:, :, 0].transpose(0, 1).flatten(1)
         gathered = sums[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
         updated: tuple[Tensor, Tensor] = self.update(scalars + self.scalars_from_times(summed), vectors + self.vectors_from_times(gathered))
         return updated
+
+    def _sums(self, heard: Tensor, said: Tensor, edges: EdgeFeatures, seen: Look) -> Tensor:
+        """Sums over the neighbours of the atoms of a block at each time, shape (n_nodes, n_atoms, 4, hidden)."""
+        context = self.context(torch.nn.functional.silu(heard[edges.receiver] + said[edges.sender]))
+        weights = seen.filters * context
+        fade = edges.envelope * envelope(seen.distances, self._cutoff) * self._norm
+        factors = torch.cat([fade, fade * (seen.separations / seen.distances)], dim=-1)
+        return sum_products(factors, weights, edges.receiver, len(heard), edges.degree)
 
 
 def sum_products(factors: Tensor, weights: Tensor, receiver: Tensor, n_atoms: int, degree: int) -> Tensor:

@@ -9,29 +9,18 @@ from torch import Tensor, nn
 
 from forcefree.graph import sum_by_receiver
 from forcefree.nn.perceptron import perceptron
+from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.update import GatedUpdate
 
 
 @dataclass(frozen=True)
-class EdgeFeatures:
-    """What every block knows of the pairs of atoms.
+class EdgeFeatures(StillEdges):
+    """What every block knows of the pairs of atoms; the invariants tell radial and transverse relative velocities too.
 
     Attributes:
-        receiver: Shape (n_pairs,).
-        sender: Shape (n_pairs,).
-        degree: Pairs per receiver where all have the same, otherwise 0.
-        invariants: Radial basis, pair of elements, radial and transverse relative velocity; shape (n_pairs, n_features).
-        envelope: Smooth cutoff, shape (n_pairs, 1).
-        directions: Unit vectors, shape (n_pairs, 3, 1).
         velocities: Relative velocities times a unit of time, Å, shape (n_pairs, 3, 1).
     """
 
-    receiver: Tensor
-    sender: Tensor
-    degree: int
-    invariants: Tensor
-    envelope: Tensor
-    directions: Tensor
     velocities: Tensor
 
 

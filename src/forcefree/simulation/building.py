@@ -16,8 +16,9 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.beginning import first_steps, read_window, repeated
 from forcefree.simulation.bodies import Bodies
-from forcefree.simulation.choice import make_propagator
+from forcefree.simulation.choice import make_adaptive, make_propagator
 from forcefree.simulation.compiled import CompilationError, CompiledForecaster, can_compile, worth_compiling
+from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
@@ -102,9 +103,13 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     model.tabulate()
     state = start.repeat(options.replicas).to(device)
     state = state.with_(time=torch.full_like(state.time, -schedule.equilibration * schedule.interval))
+    served = model
     if options.compile:
         served = _compiled(model, state, propagator.most_times(schedule.frames_per_step))
         propagator = make_propagator(served, options.propagator, options.interval, options.corrections)
+    if options.tolerance is not None:
+        freedom = degrees_of_freedom(state, options.conserved, bending=True)
+        propagator = make_adaptive(propagator, served, options.tolerance, options.halvings, freedom, options.conserved)
     names = tuple(range(options.first_replica, options.first_replica + state.n_systems))
     streams = Streams(options.seed, names)
     state = _with_velocities(state, options, streams)
@@ -113,7 +118,8 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     guards = _guards(model, state, options) if options.guards else None
     bodies = Bodies(state, options.conserved)
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
-    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, names=names), schedule
+    monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
+    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, names=names), schedule
 
 
 def choose_compilation(model: Forecaster, start: State, options: SimulationOptions) -> SimulationOptions:

@@ -23,13 +23,12 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.engine import Engine, Stop
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.schedule import Schedule
-from forcefree.simulation.window import Window
 from forcefree.state import State
 
 FORMAT = 1
 _TENSORS = ("positions", "velocities", "time", "running", "rotation")
 _FREE = ("duration",)
-_LATER = {"compile": False}
+_LATER = {"compile": False, "tolerance": None, "halvings": 3}
 """Options that older checkpoints do not have, with what was done then."""
 
 
@@ -81,7 +80,7 @@ class Checkpoint:
         identity: Which simulation.
         step: Steps taken.
         grid: Steps per frame, frames per step, steps per row of the log.
-        tensors: State and flags of the engine, and the history of a propagator that has one.
+        tensors: State and flags of the engine, and what its propagator and monitor must know.
         stopped: Replicas that a guard has stopped.
         reporter: Where the trajectory continues.
         log: Where the log continues, in bytes.
@@ -101,8 +100,7 @@ class Checkpoint:
         state = engine.state
         values = (state.positions, state.velocities, state.time, engine.running, engine.rotation)
         tensors = {name: value.detach().cpu().clone() for name, value in zip(_TENSORS, values, strict=True)}
-        if isinstance(engine.propagator, Window):
-            tensors |= {name: value.detach().cpu().clone() for name, value in engine.propagator.memory().items()}
+        tensors |= {name: value.detach().cpu().clone() for name, value in engine.memory().items()}
         grid = (schedule.steps_per_frame, schedule.frames_per_step, schedule.steps_per_row)
         return cls(identity, engine.steps, grid, tensors, dict(engine.stopped), reporter, log)
 
@@ -111,8 +109,7 @@ class Checkpoint:
         here = {name: value.to(engine.state.time.device) for name, value in self.tensors.items()}
         engine.state = engine.state.with_(positions=here["positions"], velocities=here["velocities"], time=here["time"])
         engine.running, engine.rotation = here["running"], here["rotation"]
-        if isinstance(engine.propagator, Window):
-            engine.propagator.recall(here)
+        engine.recall(here)
         engine.stopped = dict(self.stopped)
         engine.steps = self.step
 

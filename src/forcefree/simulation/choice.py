@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from torch import Tensor
+
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.adaptive import Adaptive
 from forcefree.simulation.propagators import Direct, Propagator
 from forcefree.simulation.reversible import Reversible
 from forcefree.simulation.window import Window
+from forcefree.temperature import Conserved
 
 PropagatorName = Literal["auto", "direct", "reversible", "window"]
 
@@ -44,6 +48,35 @@ def make_propagator(
     if corrections is None:
         corrections = int(advice.get("corrections", 1))
     return Reversible(model, 0.5 * interval, corrections)
+
+
+def make_adaptive(
+    propagator: Propagator, model: Forecaster, tolerance: float, halvings: int, freedom: Tensor, conserved: Conserved
+) -> Adaptive:
+    """The propagator with steps that are halved where the energy head sees more than the tolerance.
+
+    Args:
+        propagator: Direct or reversible.
+        model: Its model.
+        tolerance: meV per degree of freedom.
+        halvings: How often a step may be halved.
+        freedom: Degrees of freedom of each replica, shape (n_systems,).
+        conserved: What the dynamics keeps at zero.
+
+    Raises:
+        ForcefreeError: If the model has no energy head, or its steps cannot be halved.
+    """
+    if model.card.fixed_times is not None or isinstance(propagator, Window):
+        raise ForcefreeError(
+            f"steps of model {model.card.name} cannot be halved, because it has forecasts at fixed times only; leave the tolerance out"
+        )
+    levels: list[Propagator] = [propagator]
+    for _ in range(halvings):
+        shorter = 0.5 * levels[-1].interval
+        levels.append(
+            Reversible(model, 0.5 * shorter, propagator.corrections) if isinstance(propagator, Reversible) else Direct(model, shorter)
+        )
+    return Adaptive(levels, model, tolerance / 1000.0, freedom, conserved)
 
 
 def _longest(model: Forecaster, name: str) -> float:

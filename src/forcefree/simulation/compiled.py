@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import shutil
@@ -42,12 +43,22 @@ class CompiledForecaster(Forecaster):
     def __init__(self, model: Forecaster, state: State, most_times: int) -> None:
         super().__init__(model.card)
         self.model = model
+        self._own = copy.deepcopy(model)  # compiled code reads pairs from the model, which other batches would replace
         self._batch, self._most_times = state, most_times
         # one thread: torch cannot compile sums over systems in float64 for several, and small molecules gain nothing by them
         options: dict[str, Any] = {"cpp_wrapper": True, "cpp.threads": 1} if state.positions.device.type == "cpu" else {}
         if hasattr(torch.compiler, "skip_all_guards_unsafe"):
             options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
         self._compiled: Any = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
+
+    @property
+    def knows_energy(self) -> bool:
+        """Whether the model does."""
+        return self.model.knows_energy
+
+    def potential_energy(self, state: State) -> Tensor:
+        """That of the model."""
+        return self.model.potential_energy(state)
 
     def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
         """Those of the model."""
@@ -73,11 +84,11 @@ class CompiledForecaster(Forecaster):
         times = torch.full((self._most_times,), min(self.card.fixed_times or [self.card.t_max]), dtype=torch.float64)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch speaks of its own parts while it compiles
-            self.model.forecast((self._batch,), times.to(self._batch.positions.device))
+            self._own.forecast((self._batch,), times.to(self._batch.positions.device))
             self.forecast((self._batch,), times.to(self._batch.positions.device))
 
     def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.unchecked_forecast((self._batch.with_(positions=positions, velocities=velocities),), times)
+        return self._own.unchecked_forecast((self._batch.with_(positions=positions, velocities=velocities),), times)
 
 
 def _own_copy(method: Any) -> Any:

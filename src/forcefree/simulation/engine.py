@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from forcefree.models.forecaster import Frames
+from forcefree.simulation.adaptive import Adaptive
 from forcefree.simulation.bodies import Bodies
+from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.guards import Guards
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.thermostats import Thermostat
+from forcefree.simulation.window import Window
 from forcefree.state import State
 from forcefree.temperature import degrees_of_freedom
 from forcefree.units import BOLTZMANN
@@ -44,6 +47,7 @@ class Engine:
         state: Start of every replica, with velocities; each system is one replica.
         bodies: Mechanics of the batch, with what stays at zero.
         guards: When to stop a replica; never when not given.
+        monitor: Estimates how the total energy drifts; nobody does when not given.
         names: Numbers of the replicas for messages; 0, 1, ... when not given.
     """
 
@@ -55,12 +59,14 @@ class Engine:
         *,
         bodies: Bodies,
         guards: Guards | None = None,
+        monitor: EnergyMonitor | None = None,
         names: tuple[int, ...] | None = None,
     ) -> None:
         self.propagator = propagator
         self.thermostat = thermostat
         self.bodies = bodies
         self.guards = guards
+        self.monitor = monitor
         self.names = names if names is not None else tuple(range(state.n_systems))
         self.freedom = degrees_of_freedom(state, bodies.conserved, bending=True)
         self.state = state
@@ -78,7 +84,10 @@ class Engine:
 
     def move(self, positions: Tensor, velocities: Tensor) -> None:
         """Go on from elsewhere: another program has changed positions (Å) or velocities (Å/fs), both (n_atoms, 3)."""
-        self.state = self.state.with_(positions=positions, velocities=velocities)
+        moved = self.state.with_(positions=positions, velocities=velocities)
+        if self.monitor is not None:
+            self.monitor.rebase(self.state, moved)
+        self.state = moved
         self.rotation = self.bodies.angular_momentum(positions, velocities)
 
     def temperatures(self) -> Tensor:
@@ -93,6 +102,41 @@ class Engine:
         with torch.inference_mode():
             return self.propagator.residual(self.state)
 
+    @property
+    def adaptive(self) -> Adaptive | None:
+        """The propagator, where it halves steps."""
+        return self.propagator if isinstance(self.propagator, Adaptive) else None
+
+    def drift(self) -> tuple[Tensor, Tensor] | None:
+        """Estimated potential energy now, and energy that the dynamics has gained since the start.
+
+        Returns:
+            eV, each of shape (n_systems,); None without a monitor.
+        """
+        if self.monitor is None:
+            return None
+        potential = self.monitor.potential(self.state)
+        return potential, self.monitor.drift(potential)
+
+    def drift_rates(self) -> dict[int, float]:
+        """Estimated drift of the total energy since the start in meV per atom and ps, by system; of those that still run."""
+        found = self.drift()
+        if found is None or self.steps == 0:
+            return {}
+        rates = (1e6 / self.time * found[1] / self.state.sizes).tolist()
+        return {system: rates[system] for system in self.running.nonzero()[:, 0].tolist()}
+
+    def memory(self) -> dict[str, Tensor]:
+        """What a run that goes on must know beside the state: histories and counts."""
+        parts = (self.propagator if isinstance(self.propagator, (Window, Adaptive)) else None, self.monitor)
+        return {name: value for part in parts if part is not None for name, value in part.memory().items()}
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """Go on with what :meth:`memory` gave."""
+        for part in (self.propagator if isinstance(self.propagator, (Window, Adaptive)) else None, self.monitor):
+            if part is not None:
+                part.recall(memory)
+
     def step(self, times: Tensor | None = None) -> Frames | None:
         """Take one step.
 
@@ -105,11 +149,16 @@ class Engine:
         """
         with torch.inference_mode():
             before = self.thermostat.before(self.state, self.steps)
+            if self.adaptive is not None:
+                self.adaptive.running = self.running
             frames = None if times is None else self.propagator.trace(before, times)
             moved = self.propagator.step(before) if frames is None else frames.state(-1, before)
-            after = self.thermostat.after(self._turned(before, moved), self.steps)
+            turned = self._turned(before, moved)
+            after = self.thermostat.after(turned, self.steps)
             elapsed = (self.origin + (self.steps + 1) * self.propagator.interval).to(after.time)
             after = self._guarded(after.with_(time=elapsed))
+            if self.monitor is not None:
+                self.monitor.add(before.velocities, turned.velocities, self.running)
             self.steps += 1
             self.state = after
             return None if frames is None else self._final(frames, after)

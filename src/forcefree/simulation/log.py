@@ -1,4 +1,4 @@
-"""The log of a simulation: a CSV table of temperature, kinetic energy, momenta and reversal residual of every replica."""
+"""The log of a simulation: a CSV table of temperature, energies, momenta, reversal residual and halved steps of every replica."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ COLUMNS = (
     "momentum_amuA/fs",
     "angular_momentum_amuA2/fs",
     "reversal_residual_A",
+    "potential_energy_eV",
+    "energy_drift_eV",
+    "halved",
+    "over_tolerance",
 )
-"""One row per replica and time; momenta are magnitudes. The angular momentum of a periodic system and the residual of a
-propagator that has none are left empty."""
+"""One row per replica and time; momenta are magnitudes. The drift is what the dynamics without the thermostat has added to the total
+energy since the start, by the energy head; ``halved`` counts the segments that were done again in halves, and ``over_tolerance`` those
+of the shortest length that were taken all the same. The angular momentum of a periodic system, the residual of a propagator that has
+none, the energies of a model without a head and the counts of a run without a tolerance are left empty."""
 
 
 class Log:
@@ -48,11 +54,18 @@ class Log:
         isolated = state.isolated.tolist()
         left = engine.residual()
         residual = [""] * state.n_systems if left is None else [f"{value:.4e}" for value in left.tolist()]
+        drift, adaptive = engine.drift(), engine.adaptive
+        energies = [","] * state.n_systems
+        if drift is not None:
+            energies = [f"{potential:.6f},{gained:.6f}" for potential, gained in zip(*(column.tolist() for column in drift), strict=True)]
+        counts = [","] * state.n_systems
+        if adaptive is not None:
+            counts = [f"{halved},{strained}" for halved, strained in zip(adaptive.halved.tolist(), adaptive.strained.tolist(), strict=True)]
         running, temperature = engine.running.tolist(), engine.temperatures().tolist()
         kinetic = kinetic_energy(state, engine.bodies.conserved).tolist()
         return [
             f"{time:.10g},{name},{temperature[i]:.4f},{kinetic[i]:.8f},{momentum[i]:.4e},"
-            f"{format(turning[i], '.4e') if isolated[i] else ''},{residual[i]}\n"
+            f"{format(turning[i], '.4e') if isolated[i] else ''},{residual[i]},{energies[i]},{counts[i]}\n"
             for i, name in enumerate(engine.names)
             if running[i]
         ]

@@ -59,6 +59,13 @@ class SimulationOptions(Settings):
     corrections: int | None = None
     """Of the reversible propagator; the model's recommendation when not given."""
 
+    tolerance: float | None = Field(default=None, gt=0.0)
+    """Largest change of the total energy in a step, in meV per degree of freedom, by the model's energy head; a step beyond it is
+    done again as two of half the length. Steps are not checked when not given."""
+
+    halvings: int = Field(default=3, ge=1, le=8)
+    """How often a step may be halved for the tolerance; the shortest step is taken as it is."""
+
     bootstrap: str | None = None
     """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""
 

@@ -111,6 +111,13 @@ def check_interval(model: Forecaster, interval: float) -> None:
     model.card.check_times(torch.tensor([interval], dtype=torch.float64))
 
 
+def ending_at(times: Tensor, last: float) -> Tensor:
+    """Increasing times (fs) that end with ``last``, which is added where they end before it."""
+    if len(times) and float(times[-1]) >= last * (1.0 - 1e-9):
+        return times
+    return torch.cat([times, torch.tensor([last], dtype=times.dtype)])
+
+
 def flipped(state: State) -> State:
     """The time-reversed state: all velocities turned round."""
     return state.with_(velocities=-state.velocities)

@@ -46,8 +46,8 @@ class Reporter(Protocol):
     def flush(self) -> dict[str, Any]:
         """Make everything taken so far safe, and say in JSON values where a continuation has to begin."""
 
-    def close(self, notes: dict[int, str]) -> None:
-        """Finish; ``notes`` says which systems of the batch were stopped, and why."""
+    def close(self, notes: dict[int, dict[str, Any]]) -> None:
+        """Finish; ``notes`` are JSON values that belong to systems of the batch, such as why one was stopped."""
 
 
 class FrameBuffer:
@@ -130,7 +130,7 @@ class MemoryReporter:
         """Nothing to make safe."""
         return {}
 
-    def close(self, notes: dict[int, str]) -> None:
+    def close(self, notes: dict[int, dict[str, Any]]) -> None:
         """Put the trajectories together."""
         whole = Block(
             times=np.concatenate([b.times for b in self._blocks]),
@@ -139,5 +139,5 @@ class MemoryReporter:
             counts=np.sum([b.counts for b in self._blocks], axis=0),
         )
         self.trajectories = replica_trajectories(self._state, self._names, whole, self._provenance)
-        for index, sentence in notes.items():
-            self.trajectories[index].provenance["stopped"] = sentence
+        for index, values in notes.items():
+            self.trajectories[index].provenance.update(values)

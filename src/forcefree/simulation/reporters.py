@@ -87,11 +87,11 @@ class H5MDReporter:
         self._writer.flush()
         return {"frames": list(self._lengths)}
 
-    def close(self, notes: dict[int, str]) -> None:
-        """Note in the provenance which replicas were stopped, and close the file."""
+    def close(self, notes: dict[int, dict[str, Any]]) -> None:
+        """Put the notes into the provenance of the replicas, and close the file."""
         try:
-            for index, sentence in notes.items():
-                self._writer.note(f"replica_{self._names[index]:04d}", stopped=sentence)
+            for index, values in notes.items():
+                self._writer.note(f"replica_{self._names[index]:04d}", **values)
         finally:
             self._writer.close()
 
@@ -126,7 +126,7 @@ class ExtxyzReporter:
             file.flush()
         return {"bytes": [file.tell() for file in self._files]}
 
-    def close(self, notes: dict[int, str]) -> None:  # noqa: ARG002 (this format has no place for them)
+    def close(self, notes: dict[int, dict[str, Any]]) -> None:  # noqa: ARG002 (this format has no place for them)
         """Close the files."""
         with ExitStack() as stack:
             for file in self._files:

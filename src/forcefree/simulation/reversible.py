@@ -14,7 +14,7 @@ from torch import Tensor
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster, Frames
-from forcefree.simulation.propagators import check_interval, flipped, tamed
+from forcefree.simulation.propagators import check_interval, ending_at, flipped, tamed
 from forcefree.state import State
 
 
@@ -63,14 +63,14 @@ class Reversible:
         h = self.half_interval
         early = times[times <= h * (1.0 + 1e-9)].clamp(max=h)
         late = times[len(early) : -1]
-        first = self.model.forecast((state,), _with(early, h))
+        first = self.model.forecast((state,), ending_at(early, h))
         middle, lost = tamed(first.state(-1, state), state)
         candidate, gone = tamed(flipped(self.model.propagate(middle, h)), flipped(middle))
         lost = _either(lost, gone)
         iterate, backwards = candidate, None
         for correction in range(self.corrections):
             last = correction == self.corrections - 1
-            asked = _with((2.0 * h - late).flip(0) if last else late[:0], h)
+            asked = ending_at((2.0 * h - late).flip(0) if last else late[:0], h)
             backwards = self.model.forecast((iterate,), asked)
             ahead, gone = tamed(backwards.state(-1, iterate), iterate)
             lost = _either(lost, gone)
@@ -95,13 +95,6 @@ class Reversible:
         back = self.model.propagate(flipped(self.step(state)), self.half_interval)
         square = state.sum((forth.positions - back.positions).square().sum(dim=-1))
         return (square / state.sizes).sqrt()
-
-
-def _with(times: Tensor, last: float) -> Tensor:
-    """The times and ``last``, once."""
-    if len(times) and float(times[-1]) >= last * (1.0 - 1e-9):
-        return times
-    return torch.cat([times, torch.tensor([last], dtype=times.dtype)])
 
 
 def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:

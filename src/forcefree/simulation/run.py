@@ -139,7 +139,10 @@ class Run:
 
     def _close(self) -> None:
         with self._writing():
-            self.reporter.close({system: stop.reason for system, stop in self.engine.stopped.items()})
+            notes: dict[int, dict[str, Any]] = {system: {"stopped": stop.reason} for system, stop in self.engine.stopped.items()}
+            for system, rate in self.engine.drift_rates().items():
+                notes.setdefault(system, {})["energy_drift"] = rate
+            self.reporter.close(notes)
             if self.log is not None:
                 self.log.close()
 

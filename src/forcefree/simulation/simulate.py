@@ -16,6 +16,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import Start, build_engine, choose_compilation, read_history
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
 from forcefree.simulation.compiled import CompilationError
+from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
 from forcefree.simulation.recording import MemoryReporter
@@ -35,6 +36,10 @@ class Simulation:
         log: The CSV table beside it.
         ns_per_day: Simulated time of all replicas together, per day of wall-clock time, in this call.
         propagator: Name, interval (fs) and corrections of the propagator.
+        energy_drift: Drift of the total energy in meV per atom and ps, equilibration included, as the model's energy head
+            estimates it, by number of the replica; empty for a model without one.
+        halved: Segments that were done again in halves for the tolerance, over all replicas; None without a tolerance.
+        over_tolerance: Segments of the shortest length that were beyond the tolerance and taken all the same.
     """
 
     state: State
@@ -44,6 +49,9 @@ class Simulation:
     log: Path | None
     ns_per_day: float
     propagator: dict[str, object]
+    energy_drift: dict[int, float]
+    halved: int | None = None
+    over_tolerance: int | None = None
     _memory: tuple[Trajectory, ...] = ()
 
     def trajectories(self) -> Iterator[Trajectory]:
@@ -116,6 +124,7 @@ def simulate(
         tell(f"{error}; going on without, at about half the speed")
         chosen = chosen.model_copy(update={"compile": False})
         engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
+    _warn_of_noise(forecaster, engine, chosen, tell)
     identity = Identity.of(forecaster, state, chosen, earlier)
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
     run.open(resume=resume)
@@ -129,8 +138,24 @@ def simulate(
         log=run.log_path,
         ns_per_day=run.ns_per_day,
         propagator=engine.propagator.describe(),
+        energy_drift={engine.names[system]: rate for system, rate in engine.drift_rates().items()},
+        halved=None if engine.adaptive is None else int(engine.adaptive.halved.sum()),
+        over_tolerance=None if engine.adaptive is None else int(engine.adaptive.strained.sum()),
         _memory=kept,
     )
+
+
+def _warn_of_noise(model: Forecaster, engine: Engine, options: SimulationOptions, tell: Callable[[str], None]) -> None:
+    """Say where a tolerance asks for more than the energy head can see."""
+    error = model.card.training.get("validation", {}).get("val_change_mae")
+    if options.tolerance is None or error is None:
+        return
+    own = float((1000.0 * error * engine.state.sizes / engine.freedom).max())
+    if options.tolerance < own:
+        tell(
+            f"the tolerance of {options.tolerance:g} meV per degree of freedom is below the error of {own:.2g} meV that the energy head of "
+            f"{model.card.name} itself makes over {model.card.t_max:g} fs; many steps will be halved for nothing"
+        )
 
 
 def _as_begun(options: SimulationOptions, output: Path | None) -> SimulationOptions:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from forcefree.models.energy_config import EnergyConfig
 from forcefree.settings import Duration, Settings
 
 
@@ -47,6 +48,9 @@ class ModelConfig(Settings):
 
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the architecture, such as ``channels``."""
+
+    energy: EnergyConfig = EnergyConfig()
+    """The energy head, which a model has where ``potential_weight`` is above zero."""
 
 
 class OptimizerConfig(Settings):
@@ -103,6 +107,10 @@ class TrainingConfig(Settings):
 
     energy_weight: float = Field(default=0.0, ge=0.0)
     """Weight of the error of the total energy in the loss; above zero it needs forces in the data."""
+
+    potential_weight: float = Field(default=0.0, ge=0.0)
+    """Weight of the error of the potential energy in the loss; above zero the model gets an energy head, by which rollouts check
+    their own total energy. It needs potential energies in the data, and learns from forces too where there are some."""
 
     reversal_weight: float = Field(default=0.0, ge=0.0)
     """Weight of the error of going back to the start with all velocities turned round, in the loss. It makes a map that loses

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
+from forcefree.models.energy_head import EnergyHead
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
@@ -20,6 +21,8 @@ from forcefree.training.windows import WindowSource
 
 def continued(config: TrainingConfig, trajectories: Sequence[Trajectory], source: WindowSource, made: dict[str, Any]) -> Forecaster:
     """The initial model, ready to be trained on new data; its card speaks of the new data and remembers the old.
+
+    A model without an energy head gets one where the configuration trains one.
 
     Args:
         config: With ``initial``.
@@ -38,6 +41,9 @@ def continued(config: TrainingConfig, trajectories: Sequence[Trajectory], source
         raise ForcefreeError(
             f"initial model {config.initial} forecasts up to {old.t_max:g} fs, but model.t_max is {config.model.t_max:g} fs; make them equal"
         )
+    if config.potential_weight and model.energy is None:
+        model.card = model.card.model_copy(update={"energy": config.model.energy})
+        model.energy = EnergyHead(config.model.energy, old.species, old.cutoff)
     model = with_species(model, sorted({int(number) for t in trajectories for number in t.numbers}), source)
     first = trajectories[0].provenance
     model.card = model.card.model_copy(

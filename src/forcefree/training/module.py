@@ -13,6 +13,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.training.blocks import parameter_groups
 from forcefree.training.config import TrainingConfig
 from forcefree.training.loss import Scales, unrolled_loss
+from forcefree.training.potential import PotentialScales, potential_errors, potential_loss
 from forcefree.training.windows import Windows
 
 
@@ -24,12 +25,15 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
         config: Optimizer, schedule and unrolling.
         scales: Units of the errors.
         rollout: Held-out windows several forecasts long, for the rollout error.
+        potential: Units of the errors of an energy head, None where none is trained.
     """
 
-    def __init__(self, model: Forecaster, config: TrainingConfig, scales: Scales, rollout: Windows) -> None:
+    def __init__(
+        self, model: Forecaster, config: TrainingConfig, scales: Scales, rollout: Windows, potential: PotentialScales | None = None
+    ) -> None:
         super().__init__()
         self.model = model
-        self._config, self._scales, self._rollout = config, scales, rollout
+        self._config, self._scales, self._rollout, self._potential = config, scales, rollout, potential
 
     def on_train_start(self) -> None:
         """Compile the network where that was asked for, after Lightning has copied the module."""
@@ -41,16 +45,24 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
         """Loss of one batch; its square root is the relative error that the progress bar shows."""
         loss = unrolled_loss(self.model, batch, self._scales, self._config.unroll, self._config.energy_weight, self._config.reversal_weight)
         self.log("error", loss.detach().sqrt(), prog_bar=True, on_step=True, on_epoch=False, batch_size=1)
+        loss = loss + self._potential_loss(batch)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
         return loss
 
     def validation_step(self, batch: Windows, batch_idx: int) -> None:  # noqa: ARG002 (Lightning's signature)
-        """One-step error on held-out windows, with that of going back where it is trained, and error after a short rollout."""
+        """One-step error on held-out windows, with what else is trained (going back, energy), and error after a short rollout."""
         one_step = unrolled_loss(self.model, batch, self._scales, reversal_weight=self._config.reversal_weight)
-        self.log("val_one_step", one_step.sqrt(), prog_bar=True, batch_size=1)
-        for name, value in one_step_errors(self.model, batch).items():
+        self.log("val_one_step", (one_step + self._potential_loss(batch)).sqrt(), prog_bar=True, batch_size=1)
+        errors = one_step_errors(self.model, batch) | ({} if self._potential is None else potential_errors(self.model, batch))
+        for name, value in errors.items():
             self.log(name, value, batch_size=1)
         self.log("val_rollout", rollout_error(self.model, self._rollout.to(self.device)), prog_bar=True, batch_size=1)
+
+    def _potential_loss(self, batch: Windows) -> Tensor | float:
+        """Weighted error of the energy head, where one is trained."""
+        if self._potential is None:
+            return 0.0
+        return self._config.potential_weight * potential_loss(self.model, batch, self._potential)
 
     def transfer_batch_to_device(self, batch: Windows, device: torch.device, dataloader_idx: int) -> Windows:  # noqa: ARG002
         """Move a batch, float64 states included."""

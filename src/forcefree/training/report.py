@@ -14,6 +14,7 @@ import torch
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.training.config import TrainingConfig
+from forcefree.training.potential import potential_errors
 from forcefree.training.windows import Windows
 
 
@@ -44,6 +45,24 @@ def error_table(model: Forecaster, windows: Windows) -> list[dict[str, float]]:
     return rows
 
 
+def energy_errors(model: Forecaster, windows: Windows) -> dict[str, float]:
+    """Errors of the energy head beside no skill, in meV per atom; empty where there is no head or no energies in the data.
+
+    Returns:
+        ``potential`` of the energy itself, ``change`` of its change over a window, and ``no_skill_change`` of calling it
+        constant.
+    """
+    if not model.knows_energy or windows.energies is None:
+        return {}
+    errors = potential_errors(model, windows)
+    moved = (windows.energies[-1] - windows.energies[0]) / windows.history[-1].sizes
+    return {
+        "potential": 1000.0 * float(errors["val_potential_mae"]),
+        "change": 1000.0 * float(errors["val_change_mae"]),
+        "no_skill_change": 1000.0 * float(moved.abs().mean()),
+    }
+
+
 def write_training_report(config: TrainingConfig, model: Forecaster, held_out: Windows, *, seconds: float) -> None:
     """Write ``training-report.json`` and ``training-report.html`` into the training folder.
 
@@ -54,9 +73,10 @@ def write_training_report(config: TrainingConfig, model: Forecaster, held_out: W
         seconds: How long it took.
     """
     card, table, history = model.card, error_table(model.eval(), held_out), _history(config)
-    report = {"card": card.model_dump(mode="json"), "errors": table, "history": history, "seconds": round(seconds, 1)}
+    energy = energy_errors(model, held_out)
+    report = {"card": card.model_dump(mode="json"), "errors": table, "energy": energy, "history": history, "seconds": round(seconds, 1)}
     (config.folder / "training-report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    (config.folder / "training-report.html").write_text(_page(card, table, history, seconds), encoding="utf-8")
+    (config.folder / "training-report.html").write_text(_page(card, table, energy, history, seconds), encoding="utf-8")
 
 
 def _history(config: TrainingConfig) -> list[dict[str, float]]:
@@ -85,7 +105,7 @@ def _curves(history: list[dict[str, float]]) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _page(card: Card, table: list[dict[str, float]], history: list[dict[str, float]], seconds: float) -> str:
+def _page(card: Card, table: list[dict[str, float]], energy: dict[str, float], history: list[dict[str, float]], seconds: float) -> str:
     columns: dict[str, Any] = {
         "time": "time / fs",
         "position_pm": "position MAE / pm",
@@ -96,6 +116,12 @@ def _page(card: Card, table: list[dict[str, float]], history: list[dict[str, flo
     }
     head = "".join(f"<th>{html.escape(label)}</th>" for label in columns.values())
     body = "".join("<tr>" + "".join(f"<td>{row[key]:.4g}</td>" for key in columns) + "</tr>" for row in table)
+    potential = (
+        f"<p>Energy head: mean absolute error {energy['potential']:.3g} meV per atom; of changes over a window {energy['change']:.3g} meV "
+        f"per atom, where the changes themselves are {energy['no_skill_change']:.3g}.</p>"
+        if energy
+        else ""
+    )
     picture = f'<img alt="validation errors" src="data:image/png;base64,{_curves(history)}">' if history else ""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Training report</title><style>body{font:15px/1.5 system-ui;max-width:60rem;"
@@ -103,5 +129,5 @@ def _page(card: Card, table: list[dict[str, float]], history: list[dict[str, flo
         "border-bottom:1px solid #d5dbe3}img{max-width:100%}</style>"
         f"<h1>Training report: {html.escape(card.name)}</h1><p>{html.escape(card.model)}, {html.escape(card.level_of_theory)}, "
         f"trained for {seconds / 60.0:.1f} minutes on {card.training.get('picoseconds')} ps.</p>"
-        f"<h2>Errors on held-out trajectories</h2><table><tr>{head}</tr>{body}</table><h2>Validation</h2>{picture}</html>\n"
+        f"<h2>Errors on held-out trajectories</h2><table><tr>{head}</tr>{body}</table>{potential}<h2>Validation</h2>{picture}</html>\n"
     )

@@ -33,6 +33,7 @@ from forcefree.training.loader import fixed_loader, training_loader
 from forcefree.training.loss import Scales, unrolled_loss
 from forcefree.training.module import ForecasterModule, one_step_errors, rollout_error
 from forcefree.training.molecules import without
+from forcefree.training.potential import PotentialScales, potential_errors
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
@@ -74,7 +75,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
     model.card.check_system(windows.history[-1])
     scales = Scales.measure(one_step)
-    module = ForecasterModule(model, config, scales, rollouts)
+    module = ForecasterModule(model, config, scales, rollouts, _potential_scales(model, config, one_step))
     if checkpoint is None and rank_zero_only.rank == 0:
         folder.claim()
     trainer = _trainer(config, folder, progress)
@@ -100,6 +101,16 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     return config.output
 
 
+def _potential_scales(model: Forecaster, config: TrainingConfig, source: WindowSource) -> PotentialScales | None:
+    """Units of the energy head's errors and its references; a head that is not trained stays as it is."""
+    if model.energy is None:
+        return None
+    if not config.potential_weight:
+        model.energy.requires_grad_(False)
+        return None
+    return PotentialScales.fit(model.energy, source)
+
+
 def _trajectories(config: TrainingConfig) -> list[Trajectory]:
     """The data, which must have what the loss asks for.
 
@@ -111,6 +122,8 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
         check_trajectory(trajectory, config.model.cutoff)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
         raise ForcefreeError("energy_weight needs forces in every trajectory; record them, or set energy_weight to 0")
+    if config.potential_weight and any(trajectory.energies is None for trajectory in trajectories):
+        raise ForcefreeError("potential_weight needs potential energies in every trajectory; record them, or set potential_weight to 0")
     if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
         raise ForcefreeError(
             f"reversal_weight is for models of one frame, not for {config.model.architecture}, which sees several; set it to 0"
@@ -120,7 +133,10 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
 
 def _metrics(model: Forecaster, windows: Windows, rollouts: Windows, scales: Scales) -> dict[str, float]:
     """Errors on held-out data, as the card tells them."""
-    found = {name: float(value) for name, value in one_step_errors(model, windows).items()}
+    errors = one_step_errors(model, windows)
+    if model.knows_energy and windows.energies is not None:
+        errors |= potential_errors(model, windows)
+    found = {name: float(value) for name, value in errors.items()}
     with torch.inference_mode():
         found["val_one_step"] = float(unrolled_loss(model, windows, scales).sqrt())
     return found | {"val_rollout": float(rollout_error(model, rollouts))}
@@ -176,6 +192,7 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         t_max=config.model.t_max,
         cutoff=config.model.cutoff,
         **_timing(config),
+        energy=config.model.energy if config.potential_weight else None,
         ensemble=str(first.get("ensemble", "unknown")),
         temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
         level_of_theory=str(first.get("level_of_theory", "unknown")),

@@ -26,6 +26,8 @@ class Windows:
         positions: True positions at those times in Å, float64, shape (n_times, n_atoms, 3).
         velocities: True velocities in Å/fs, float64, shape (n_times, n_atoms, 3).
         forces: True forces in eV/Å at those times, shape (n_times, n_atoms, 3), or None where they were not recorded.
+        energies: True potential energies in eV at the last frame of the history and then at those times, float64, shape
+            (1 + n_times, n_systems), or None where they were not recorded.
     """
 
     history: tuple[State, ...]
@@ -33,6 +35,7 @@ class Windows:
     positions: Tensor
     velocities: Tensor
     forces: Tensor | None = None
+    energies: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Windows:
         """The same batch on another device."""
@@ -42,6 +45,7 @@ class Windows:
             self.positions.to(device),
             self.velocities.to(device),
             None if self.forces is None else self.forces.to(device),
+            None if self.energies is None else self.energies.to(device),
         )
 
     def departures(self) -> tuple[Tensor, Tensor]:
@@ -90,6 +94,8 @@ class WindowSource:
         self._velocities = [torch.from_numpy(t.velocities) for t in trajectories if t.velocities is not None]
         forces = [torch.from_numpy(t.forces) for t in trajectories if t.forces is not None]
         self._forces = forces if len(forces) == len(trajectories) else None
+        energies = [torch.from_numpy(t.energies)[:, None, None] for t in trajectories if t.energies is not None]
+        self._energies = energies if len(energies) == len(trajectories) else None
         self._fixed = [_fixed_part(t) for t in trajectories]
         counts = np.array([len(t) - span + 1 for t in trajectories], dtype=np.float64)
         self._weights = counts / counts.sum()
@@ -114,7 +120,7 @@ class WindowSource:
 
     @staticmethod
     def _joined(arrays: list[Tensor], pieces: list[tuple[int, slice, bool]], sign: float = 1.0) -> Tensor:
-        """Pieces side by side, shape (span, n_atoms, 3); those that run backwards turned round, times ``sign``."""
+        """Pieces side by side, shape (span, n_atoms, ...); those that run backwards turned round, times ``sign``."""
         return torch.cat([sign * arrays[i][rows].flip(0) if back else arrays[i][rows] for i, rows, back in pieces], dim=1)
 
     def _assemble(self, pieces: list[tuple[int, slice, bool]]) -> Windows:
@@ -139,7 +145,11 @@ class WindowSource:
         times = self.spacing * torch.arange(self.stride, self.future + 1, self.stride, dtype=torch.float64)
         kept = slice(past + self.stride - 1, None, self.stride)
         forces = None if self._forces is None else self._joined(self._forces, pieces)[kept]
-        return Windows(history, times[:, None].expand(-1, len(pieces)), positions[kept], velocities[kept], forces)
+        energies = None
+        if self._energies is not None:
+            recorded = self._joined(self._energies, pieces)[..., 0]
+            energies = torch.cat([recorded[past - 1 : past], recorded[kept]])
+        return Windows(history, times[:, None].expand(-1, len(pieces)), positions[kept], velocities[kept], forces, energies)
 
 
 def window_source(
