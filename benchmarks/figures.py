@@ -28,11 +28,10 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    lines = ["| figure | target | measured | |", "|---|---|---|---|"]
-    rows = [
-        row for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))
-    ]
-    lines += [f"| {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |" for row in rows if row["holds"] is not None]
+    lines = ["| results | figure | target | measured | |", "|---|---|---|---|---|"]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["holds"] is not None]
+        lines += [f"| {path.stem} | {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |" for row in rows]
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)

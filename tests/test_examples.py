@@ -36,6 +36,9 @@ def test_the_chemical_space_set_is_large_enough_and_its_parts_fit_together() -> 
     assert fresh < every - unseen
     assert len(every - unseen) >= 150
     assert len(unseen) >= 20
+    for stage in ("refine", "energy"):
+        assert set(TrainingConfig.read(folder / f"{stage}.yaml").data.exclude) == unseen
+    assert {start.label for start in ReferenceConfig.read(folder / "spectra.yaml").start} < unseen
     assert "CH3CH2OH" in every - unseen
     assert ReferenceConfig.read(folder / "reference.yaml").seed != ReferenceConfig.read(folder / "held-out.yaml").seed
 
