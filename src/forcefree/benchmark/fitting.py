@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_splits import HORIZON
 from forcefree.benchmark.md17_tasks import Task, irregular_offsets
+from forcefree.benchmark.no_skill import mean_of_superposed
 from forcefree.data.importing.md17 import MD17_SPACING
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
+from forcefree.models.gfnode import GfNode
 from forcefree.models.registry import build_model
 from forcefree.state import State
 
@@ -24,8 +28,9 @@ CUTOFF = 10.0
 """Å; every pair of atoms of the MD17 molecules lies inside."""
 
 _DECAY = 0.99  # of the averaged weights
-_LOOKS = 5  # validations of one training
-_VALIDATED = 250  # starts of each
+_THIN = 0.1  # Å, root mean square height below which a mean structure is a plane that noise has bent
+_WARMUP = 0.1  # of a training, in which the learning rate rises
+_PER_BATCH = 250  # starts validated at once
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,24 @@ class Recipe:
     """How every model of the table is trained.
 
     Attributes:
-        steps: Optimizer steps.
+        steps: Most optimizer steps.
         batch: Starts per step.
         learning_rate: Highest, of Adam; it warms up over a tenth of the steps and falls along a cosine.
         redraw: Draw irregular target times anew for every batch; the published code draws them once.
+        looks: Validations of one training.
+        patience: Validations without a better one after which training ends.
+        validated: Validation starts that choose the weights, at most 2000.
+        seconds: Processor time after which training ends, whatever the steps; the schedule follows it.
     """
 
     steps: int = 1000
     batch: int = 50
     learning_rate: float = 3e-3
     redraw: bool = True
+    looks: int = 20
+    patience: int = 6
+    validated: int = 2000
+    seconds: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -52,36 +65,40 @@ class Fitted:
     Attributes:
         model: With the averaged weights that were best in validation.
         parameters: Trainable numbers.
-        seconds: Processor time of the training.
+        seconds: Processor time of the training, validations included.
+        steps: Optimizer steps that were made.
+        validation: Smallest squared error of the validation, Å^2.
     """
 
     model: Forecaster
     parameters: int
     seconds: float
+    steps: int
+    validation: float
 
 
-def fit(architecture: str, options: dict[str, Any], train: Task, validation: Task, recipe: Recipe, seed: int) -> Fitted:
+def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: int) -> Fitted:
     """Minimise the squared error of positions over the target times, as published, and keep what validates best.
 
     Args:
-        architecture: Registered name.
-        options: Of the architecture.
+        entry: Architecture and options.
         train: Starts to learn from.
-        validation: Starts that choose the weights; its first 250 are looked at.
+        validation: Starts that choose the weights and end the training.
         recipe: Steps and rates.
         seed: Of weights and batches.
     """
     begun = time.process_time()
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = build_model(heavy_card(architecture, options, sorted({int(z) for z in train.trajectory.numbers})))
-    _scale(model, train)
+    model = _prepared(entry, train)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe.steps))
     average = copy.deepcopy(model).eval()
-    best, weights = math.inf, average.state_dict()
-    regular = bool((train.offsets == train.offsets[0]).all())
+    best, weights, since = math.inf, copy.deepcopy(average.state_dict()), 0
+    regular, looked = bool((train.offsets == train.offsets[0]).all()), 0
     for step in range(recipe.steps):
+        spent = max(step / recipe.steps, (time.process_time() - begun) / recipe.seconds)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _rate(spent)
         rows = rng.choice(len(train.starts), min(recipe.batch, len(train.starts)), replace=False)
         task = Task(train.trajectory, train.starts[rows], train.offsets[rows])
         if recipe.redraw and not regular:
@@ -91,17 +108,19 @@ def fit(architecture: str, options: dict[str, Any], train: Task, validation: Tas
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
         with torch.no_grad():
             for old, new in zip(average.parameters(), model.parameters(), strict=True):
                 old.lerp_(new, 1.0 - min(_DECAY, (1.0 + step) / (10.0 + step)))
-        if (step + 1) % max(1, recipe.steps // _LOOKS) == 0:
-            with torch.inference_mode():
-                error = float(squared_error(average, *validation.batch(slice(0, _VALIDATED))))
+        ends = step + 1 == recipe.steps or spent >= 1.0
+        if spent * recipe.looks >= looked + 1 or ends:
+            looked, since = looked + 1, since + 1
+            error = _validated(average, validation, recipe.validated)
             if error < best:
-                best, weights = error, copy.deepcopy(average.state_dict())
+                best, weights, since = error, copy.deepcopy(average.state_dict()), 0
+            if ends or since >= recipe.patience:
+                break
     average.load_state_dict(weights)
-    return Fitted(average, sum(p.numel() for p in model.parameters()), time.process_time() - begun)
+    return Fitted(average, sum(p.numel() for p in model.parameters()), time.process_time() - begun, step + 1, best)
 
 
 def heavy_card(architecture: str, options: dict[str, Any], species: list[int]) -> Card:
@@ -133,14 +152,46 @@ def squared_error(model: Forecaster, state: State, times: Tensor, positions: Ten
     return ((positions - flown).to(departures) - departures).square().mean()
 
 
-def _rate(step: int, steps: int) -> float:
-    return min(1.0, (step + 1) / (0.1 * steps)) * (0.5 * (1.0 + math.cos(math.pi * step / steps)) + 1e-3)
+def _prepared(entry: TableModel, train: Task) -> Forecaster:
+    """The untrained model; what it may know beforehand comes from the training starts alone.
 
-
-def _scale(model: Forecaster, train: Task) -> None:
-    """Heads work in units of the root mean square displacement, not of the departure from free flight, which has no bound."""
-    set_scales: Any = getattr(model, "set_scales", None)
-    if set_scales is not None:
-        state, _, positions = train.batch(slice(None))
+    Heads work in units of the root mean square displacement, not of the departure from free flight, which has no bound.
+    """
+    options, numbers = entry.options, train.trajectory.numbers
+    state, _, positions = train.batch(slice(None))
+    if entry.reference:
+        options = options | {"reference": mean_structure_of(numbers, state.positions.view(-1, len(numbers), 3))}
+    model = build_model(heavy_card(entry.architecture, options, sorted({int(z) for z in numbers})))
+    if isinstance(model, GfNode):
         size = (positions - state.positions).square().mean().sqrt()
-        set_scales(size.expand(len(model.card.species)), size)
+        model.set_scales(size.expand(len(model.card.species)), size)
+        model.start_from(state)
+    return model
+
+
+def mean_structure_of(numbers: NDArray[np.int64], frames: Tensor) -> dict[str, Any]:
+    """The mean of superposed frames along its principal axes, planar where it is nearly so, as a reference for the options of GF-NODE.
+
+    Args:
+        numbers: Atomic numbers, shape (n_atoms,).
+        frames: Å, shape (n_frames, n_atoms, 3).
+    """
+    mean = mean_of_superposed(frames)
+    centred = mean - mean.mean(dim=0)
+    _, extents, axes = torch.linalg.svd(centred, full_matrices=False)
+    thin = extents / len(centred) ** 0.5 < _THIN
+    positions = torch.where(thin, 0.0, centred @ axes.T)
+    return {"numbers": numbers.tolist(), "positions": [[round(x, 6) for x in row] for row in positions.tolist()]}
+
+
+def _validated(model: Forecaster, validation: Task, count: int) -> float:
+    total = 0.0
+    chosen = Task(validation.trajectory, validation.starts[:count], validation.offsets[:count])
+    with torch.inference_mode():
+        for batch in chosen.batches(_PER_BATCH):
+            total += float(squared_error(model, *batch)) * batch[0].n_systems
+    return total / len(chosen.starts)
+
+
+def _rate(spent: float) -> float:
+    return min(1.0, spent / _WARMUP + 1e-3) * (0.5 * (1.0 + math.cos(math.pi * min(1.0, spent))) + 1e-3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from forcefree.benchmark.alignment import squared_errors
 from forcefree.benchmark.fitting import Recipe, fit
 from forcefree.benchmark.md17_data import HeavyTrajectory, read_heavy
+from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_splits import Split, split_of
 from forcefree.benchmark.md17_tasks import Task, task_of
 from forcefree.benchmark.no_skill import Forecast, no_skill_forecasts
@@ -37,7 +37,7 @@ class Protocol:
     """What is run.
 
     Attributes:
-        models: Architecture and options by name.
+        models: By the name in the table.
         splits: ``legacy``, ``blocked`` or both.
         samplings: ``uniform``, ``irregular`` or both.
         seeds: Independent trainings of each model.
@@ -46,7 +46,7 @@ class Protocol:
         test: Test starts, at most 2000.
     """
 
-    models: dict[str, tuple[str, dict[str, Any]]]
+    models: dict[str, TableModel]
     splits: tuple[str, ...] = ("legacy", "blocked")
     samplings: tuple[str, ...] = ("uniform", "irregular")
     seeds: int = 3
@@ -106,8 +106,8 @@ def _compare(trajectory: HeavyTrajectory, split: Split, label: str, sampling: st
         _add(table, f"{label}, {name}", np.array([errors(forecast, test)]))
         if protocol.horizons:
             _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0]]))
-    for name, (architecture, options) in protocol.models.items():
-        fitted = [fit(architecture, options, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
+    for name, entry in protocol.models.items():
+        fitted = [fit(entry, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
         forecasts = [forecast_of(each.model) for each in fitted]
         _add(table, f"{label}, {name}", np.array([errors(forecast, test) for forecast in forecasts]))
         table.add(f"{label}, {name}: parameters", fitted[0].parameters, "", seeds=protocol.seeds)
