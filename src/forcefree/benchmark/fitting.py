@@ -15,13 +15,14 @@ from torch import Tensor
 
 from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_splits import HORIZON
-from forcefree.benchmark.md17_tasks import Task, irregular_offsets
+from forcefree.benchmark.md17_tasks import Task, fresh_offsets
 from forcefree.benchmark.no_skill import mean_of_superposed
 from forcefree.data.importing.md17 import MD17_SPACING
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.gfnode import GfNode
 from forcefree.models.registry import build_model
+from forcefree.nn.flight import positions_alone
 from forcefree.state import State
 
 CUTOFF = 10.0
@@ -38,24 +39,22 @@ class Recipe:
     """How every model of the table is trained.
 
     Attributes:
-        steps: Most optimizer steps.
-        batch: Starts per step.
+        steps: Most optimizer steps; those of the table's entry if None.
+        batch: Starts per step; those of the entry if None.
         learning_rate: Highest, of Adam; it warms up over a tenth of the steps and falls along a cosine.
         redraw: Draw irregular target times anew for every batch; the published code draws them once.
         looks: Validations of one training.
         patience: Validations without a better one after which training ends.
         validated: Validation starts that choose the weights, at most 2000.
-        seconds: Processor time after which training ends, whatever the steps; the schedule follows it.
     """
 
-    steps: int = 1000
-    batch: int = 50
+    steps: int | None = None
+    batch: int | None = None
     learning_rate: float = 3e-3
     redraw: bool = True
-    looks: int = 20
-    patience: int = 6
-    validated: int = 2000
-    seconds: float = math.inf
+    looks: int = 10
+    patience: int = 4
+    validated: int = 500
 
 
 @dataclass(frozen=True)
@@ -90,19 +89,19 @@ def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: 
     begun = time.process_time()
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
+    steps, batch = recipe.steps or entry.steps, min(recipe.batch or entry.batch, len(train.starts))
     model = _prepared(entry, train)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     average = copy.deepcopy(model).eval()
     best, weights, since = math.inf, copy.deepcopy(average.state_dict()), 0
     regular, looked = bool((train.offsets == train.offsets[0]).all()), 0
-    for step in range(recipe.steps):
-        spent = max(step / recipe.steps, (time.process_time() - begun) / recipe.seconds)
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(spent)
-        rows = rng.choice(len(train.starts), min(recipe.batch, len(train.starts)), replace=False)
+            group["lr"] = recipe.learning_rate * _rate(step / steps)
+        rows = rng.choice(len(train.starts), batch, replace=False)
         task = Task(train.trajectory, train.starts[rows], train.offsets[rows])
         if recipe.redraw and not regular:
-            task = Task(train.trajectory, task.starts, irregular_offsets(len(rows), int(rng.integers(1 << 31))))
+            task = Task(train.trajectory, task.starts, fresh_offsets(len(rows), rng))
         loss = squared_error(model, *task.batch(slice(None)))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -111,13 +110,12 @@ def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: 
         with torch.no_grad():
             for old, new in zip(average.parameters(), model.parameters(), strict=True):
                 old.lerp_(new, 1.0 - min(_DECAY, (1.0 + step) / (10.0 + step)))
-        ends = step + 1 == recipe.steps or spent >= 1.0
-        if spent * recipe.looks >= looked + 1 or ends:
+        if (step + 1) * recipe.looks // steps > looked:
             looked, since = looked + 1, since + 1
             error = _validated(average, validation, recipe.validated)
             if error < best:
                 best, weights, since = error, copy.deepcopy(average.state_dict()), 0
-            if ends or since >= recipe.patience:
+            if since >= recipe.patience:
                 break
     average.load_state_dict(weights)
     return Fitted(average, sum(p.numel() for p in model.parameters()), time.process_time() - begun, step + 1, best)
@@ -147,7 +145,8 @@ def squared_error(model: Forecaster, state: State, times: Tensor, positions: Ten
         times: fs, shape (n_times, n_systems).
         positions: True ones, Å, shape (n_times, n_atoms, 3).
     """
-    departures = model.conserving_departures((state,), times).positions
+    with positions_alone():
+        departures = model.conserving_departures((state,), times).positions
     flown = state.positions + state.velocities * times[:, state.system, None]
     return ((positions - flown).to(departures) - departures).square().mean()
 
