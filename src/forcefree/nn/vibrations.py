@@ -17,6 +17,7 @@ _PERIOD = 60.0  # fs, of a graph mode before training
 _MEMORY = 30.0  # fs, after which it has faded before training
 _LASTING = 1500.0  # fs, the same of a coupled oscillator
 _FASTEST = 60.0  # fs, shortest period of the relaxations before training
+_LEAST = 1e-4  # Å, amplitude below which nothing vibrates
 _SMALL = 0.03  # of their amplitudes before training
 
 
@@ -121,8 +122,8 @@ class Vibrations(ConstantsModule):
             velocities: Å/fs, of the same shape.
         """
         modes, motion = ((self.vectors.T @ each).flatten(1) for each in (displaced, velocities))
-        self.size.copy_(modes.square().mean().sqrt())
-        self.speed.copy_(motion.square().mean().sqrt())
+        self.size.copy_(modes.square().mean().sqrt().clamp_min(_LEAST))
+        self.speed.copy_(motion.square().mean().sqrt().clamp_min(_LEAST / _PERIOD))
         if not self.log_frequency.numel():
             return
         frequencies, shapes, reading = quasi_harmonic(modes.double(), motion.double())
@@ -152,7 +153,7 @@ def quasi_harmonic(displaced: Tensor, velocities: Tensor) -> tuple[Tensor, Tenso
     """
     spread, basis = torch.linalg.eigh(displaced.T @ displaced / len(displaced))
     kept = torch.arange(len(spread), device=spread.device) >= 6
-    kept &= spread > 1e-9 * spread[-1]
+    kept &= spread > _LEAST**2
     scaled = basis[:, kept] * spread[kept].sqrt()
     inward = basis[:, kept] / spread[kept].sqrt()
     squares, turn = torch.linalg.eigh(inward.T @ (velocities.T @ velocities / len(velocities)) @ inward)
