@@ -57,6 +57,7 @@ class Flight(nn.Module):
         Returns:
             Å and Å/fs, each of shape (n_times, n_atoms, 3).
         """
+        times = times.contiguous()
         start, slope = _with_rates(path, torch.zeros_like(times[:1]))
         positions, rates = (path(times), None) if _positions_alone.get() else _with_rates(path, times)
         elapsed = times[:, system, None]

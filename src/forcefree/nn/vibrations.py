@@ -102,7 +102,7 @@ class Vibrations(ConstantsModule):
 
         def decoded(real: Tensor, imaginary: Tensor) -> Tensor:
             flat = real @ self.decode[0] + imaginary @ self.decode[1]
-            modes: Tensor = flat.view(*flat.shape[:-1], -1, 3) * evolves
+            modes: Tensor = flat.view(*flat.shape[:-1], len(self.values), 3) * evolves
             return modes
 
         def slopes(real: Tensor, imaginary: Tensor) -> Tensor:
