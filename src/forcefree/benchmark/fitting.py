@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forcefree.benchmark.alignment import squared_errors
 from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_start import untrained
 from forcefree.benchmark.md17_tasks import Task, fresh_offsets
@@ -91,7 +92,7 @@ def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: 
         task = Task(train.trajectory, train.starts[rows], train.offsets[rows])
         if recipe.redraw and not regular:
             task = Task(train.trajectory, task.starts, fresh_offsets(len(rows), rng))
-        loss = squared_error(model, *task.batch(slice(None)))
+        loss = squared_error(model, *task.batch(slice(None)), superpose=entry.superposed)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -101,7 +102,7 @@ def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: 
                 old.lerp_(new, 1.0 - min(_DECAY, (1.0 + step) / (10.0 + step)))
         if (step + 1) * recipe.looks // steps > looked:
             looked, since = looked + 1, since + 1
-            error = _validated(average, validation, recipe.validated)
+            error = _validated(average, validation, recipe.validated, entry.superposed)
             if error < best:
                 best, weights, since = error, copy.deepcopy(average.state_dict()), 0
             if since >= recipe.patience:
@@ -110,27 +111,30 @@ def fit(entry: TableModel, train: Task, validation: Task, recipe: Recipe, seed: 
     return Fitted(average, sum(p.numel() for p in model.parameters()), time.process_time() - begun, step + 1, best)
 
 
-def squared_error(model: Forecaster, state: State, times: Tensor, positions: Tensor) -> Tensor:
+def squared_error(model: Forecaster, state: State, times: Tensor, positions: Tensor, *, superpose: bool = False) -> Tensor:
     """Mean squared error of forecast positions, Å^2.
 
     Args:
         model: What is trained.
         state: Starts.
         times: fs, shape (n_times, n_systems).
-        positions: True ones, Å, shape (n_times, n_atoms, 3).
+        positions: True ones, Å, shape (n_times, n_atoms, 3), all systems of one size.
+        superpose: Lay each forecast frame on the true one first.
     """
     with positions_alone():
         departures = model.conserving_departures((state,), times).positions
     flown = state.positions + state.velocities * times[:, state.system, None]
+    if superpose:
+        return squared_errors(flown + departures, positions, state.n_atoms // state.n_systems)[1].mean()
     return ((positions - flown).to(departures) - departures).square().mean()
 
 
-def _validated(model: Forecaster, validation: Task, count: int) -> float:
+def _validated(model: Forecaster, validation: Task, count: int, superpose: bool) -> float:
     total = 0.0
     chosen = Task(validation.trajectory, validation.starts[:count], validation.offsets[:count])
     with torch.inference_mode():
         for batch in chosen.batches(_PER_BATCH):
-            total += float(squared_error(model, *batch)) * batch[0].n_systems
+            total += float(squared_error(model, *batch, superpose=superpose)) * batch[0].n_systems
     return total / len(chosen.starts)
 
 

@@ -16,6 +16,7 @@ class TableModel:
         architecture: Registered name.
         options: Of the architecture.
         reference: Give it the mean shape of the training structures as its reference.
+        superposed: Train and choose by the error after superposition of each frame.
         steps: Most optimizer steps, where no other number is asked for.
         batch: Starts per step, likewise; few where a step is dear, so that trainings take about equally long.
     """
@@ -23,6 +24,7 @@ class TableModel:
     architecture: str
     options: dict[str, Any] = field(default_factory=dict)
     reference: bool = False
+    superposed: bool = False
     steps: int = 300
     batch: int = 20
 
@@ -37,6 +39,7 @@ def _with(model: TableModel, **options: Any) -> TableModel:
 
 MODELS: dict[str, TableModel] = {
     "gfnode": _VIBRATIONS,
+    "gfnode-superposed": replace(_VIBRATIONS, superposed=True),
     "gfnode-and-network": replace(_NETWORK, reference=True),
     "graph-modes": _with(_VIBRATIONS, coupled=False),
     "graph-modes-one-clock": _with(_VIBRATIONS, coupled=False, shared_clock=True),
