@@ -102,6 +102,8 @@ class GfNode(Forecaster):
             ForcefreeError: If none of them is the reference.
         """
         if self.reference is not None:
+            if self.card.closed:
+                state = state.with_(velocities=state.velocities - state.mean_by_mass(state.velocities)[state.system])
             scene = self._scene(state)
             self.reference.start_from(state, -laplacian_of(state, scene.pairs, scene.bonds))
 
