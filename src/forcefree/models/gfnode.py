@@ -50,6 +50,9 @@ class _Scene:
 class GfNode(Forecaster):
     """One frame in, departures from free flight at any set of times out; the answer at one time does not depend on the others.
 
+    With a reference, molecules that are it vibrate about its shape (:class:`ReferenceMotion`), and the network, if any, corrects
+    their way from the second power of time on.
+
     Args:
         card: Elements, cutoff, ``t_max`` and the architecture's options.
     """
