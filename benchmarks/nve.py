@@ -58,18 +58,27 @@ def slopes(trajectories: list[Trajectory]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(drifts), np.array(scatter)
 
 
+def parsed(text: str) -> tuple[str, float, int]:
+    """Name, interval in fs and corrections of a propagator, as ``reversible:20:1``."""
+    name, interval, *corrections = text.split(":")
+    return name, float(interval), int(corrections[0]) if corrections else 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="trajcast-ethanol")
     parser.add_argument("--held-out", type=Path, help="reference NVE runs for the ceiling; left out when not given")
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="20 ps")
+    parser.add_argument("--propagators", nargs="+", metavar="NAME:INTERVAL[:CORRECTIONS]", help="instead of those of the table")
+    parser.add_argument("--results", default="nve", help="name of the file of results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)
-    table = Table("nve")
+    table = Table(arguments.results)
+    chosen = [parsed(text) for text in arguments.propagators] if arguments.propagators else PROPAGATORS
     starts = reference_starts(arguments.replicas)
-    for name, interval, corrections in PROPAGATORS:
+    for name, interval, corrections in chosen:
         label = f"{name} {interval:g} fs" + (f", {corrections} correction(s)" if corrections else "")
         with tempfile.TemporaryDirectory() as folder:
             blind = name.startswith("no skill")

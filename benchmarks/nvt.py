@@ -74,13 +74,14 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=64)
     parser.add_argument("--duration", default="16 ps", help="of each replica, after 2 ps that are not recorded")
     parser.add_argument("--long", default="160 ps", help="of each replica in the longer run")
+    parser.add_argument("--results", help="name of the file of results, nvt or nvt_temperatures if not given")
     parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--propagators", nargs="+", default=DEFAULT, metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)
     reference = bundled_references().get(arguments.reference, Path(arguments.reference))
-    table = Table("nvt" if arguments.part == "structure" else "nvt_temperatures")
+    table = Table(arguments.results or ("nvt" if arguments.part == "structure" else "nvt_temperatures"))
     lost = f"of {arguments.replicas}"
     blind = FreeFlight(model.card)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ TURN = 0.0008
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``md17_spinner.npz``."""
     path = tmp_path_factory.mktemp("md17")
-    shape = np.array([[1.2, 0.0, 0.1], [-0.7, 1.0, 0.0], [-0.5, -1.0, -0.1], [2.0, 0.4, 0.0]])
+    shape = np.array([[1.2, 0.0, 0.1], [-0.7, 1.0, 0.0], [-0.5, -1.0, -0.1], [2.0, 0.4, 0.0]]) * 0.65
     shape[:3] -= np.average(shape[:3], axis=0, weights=[12.011, 12.011, 15.999])
     angle = TURN * np.arange(FRAMES)[:, None]
     x, y = np.cos(angle) * shape[:, 0] - np.sin(angle) * shape[:, 1], np.sin(angle) * shape[:, 0] + np.cos(angle) * shape[:, 1]

@@ -15,6 +15,7 @@ from forcefree.nn.conservation import angular_momentum
 from forcefree.state import State
 
 TIMES = torch.tensor([0.0, 4.0, 10.0], dtype=torch.float64)
+ETHANOL = molecule("CH3CH2OH")
 VARIANTS = {
     "trajcast-fast": ("trajcast", {"channels": 12, "layers": 1, "refinements": 2, "nodes": 3, "refinement_width": 8, "filter_width": 8}),
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
@@ -23,6 +24,15 @@ VARIANTS = {
     "gfnode-learned": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "ode": "learned", "steps": 4}),
     "gfnode-no-fourier": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "fourier": False, "ode": "learned", "steps": 3}),
     "gfnode-two-modes": ("gfnode", {"channels": 6, "layers": 1, "filter_width": 8, "modes": 2, "shared_clock": True}),
+    "gfnode-reference": (
+        "gfnode",
+        {
+            "channels": 6,
+            "layers": 1,
+            "filter_width": 8,
+            "reference": {"numbers": ETHANOL.numbers.tolist(), "positions": ETHANOL.positions.tolist()},
+        },
+    ),
     "egnn": ("egnn", {"channels": 8, "layers": 2}),
     "egno": ("egnn", {"channels": 8, "layers": 2, "temporal_modes": 2}),
     "trajcast-paper-fixed": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2, "head": "fixed"}),

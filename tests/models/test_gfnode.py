@@ -125,7 +125,7 @@ def test_velocities_are_derivatives_of_positions(ode: str, closed: bool) -> None
 def test_a_departure_begins_with_its_second_derivative(ode: str) -> None:
     model, state = build(ode=ode), moving(molecule("CH3CH2OH"))
     with torch.inference_mode():
-        short, shorter = model.conserving_departures((state,), torch.tensor([[0.01], [0.005]], dtype=torch.float64)).positions
+        short, shorter = model.conserving_departures((state,), torch.tensor([[0.001], [0.0005]], dtype=torch.float64)).positions
     torch.testing.assert_close(short, 4.0 * shorter, rtol=2e-2, atol=1e-2 * float(short.abs().max()))
 
 

@@ -17,7 +17,7 @@ from forcefree.nn.mode_ode import hermite
 from forcefree.nn.oscillators import OscillatorFlow
 from forcefree.nn.rigid import angular_velocity, turned
 from forcefree.nn.soft_norm import softly_normalised
-from forcefree.nn.spectrum import Spectrum
+from forcefree.nn.spectrum import Spectrum, canonical_modes
 from forcefree.state import State
 
 
@@ -116,3 +116,16 @@ def test_soft_norms_bound_what_is_large_and_keep_what_is_small() -> None:
     assert float(large[1].max()) == pytest.approx(1.0 / math.sqrt(3.0))
     small = softly_normalised(1e-9 * scalars, 1e-9 * vectors)
     torch.testing.assert_close(small[0], 1e-9 * scalars, rtol=1e-5, atol=0.0)
+
+
+def test_canonical_modes_do_not_depend_on_the_routine_that_found_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    benzene = molecule("C6H6")
+    _, matrix = laplacian(benzene[[atom.index for atom in benzene if atom.symbol == "C"]])
+    values, vectors = canonical_modes(matrix[0])
+    torch.testing.assert_close(matrix[0] @ vectors, vectors * values, rtol=0.0, atol=1e-12)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(6, dtype=torch.float64), rtol=0.0, atol=1e-12)
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    choice = torch.block_diag(-torch.ones(1, 1, dtype=torch.float64), turn, turn.T, -torch.ones(1, 1, dtype=torch.float64))
+    diagonalise = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: (diagonalise(matrix)[0], diagonalise(matrix)[1] @ choice))
+    torch.testing.assert_close(canonical_modes(matrix[0])[1], vectors, rtol=0.0, atol=1e-12)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from forcefree.nn.polar import best_rotation
+
 
 def superposed(moving: Tensor, fixed: Tensor) -> Tensor:
-    """Move structures onto others by the best proper rotation and translation (Kabsch, Acta Cryst. A32, 922, 1976).
+    """Move structures onto others by the best proper rotation and translation, with a derivative that is safe for planar ones.
 
     Args:
         moving: Å, shape (..., n_atoms, 3).
@@ -17,10 +19,9 @@ def superposed(moving: Tensor, fixed: Tensor) -> Tensor:
         The moved structures, in the same shape.
     """
     centre, target = moving.mean(dim=-2, keepdim=True), fixed.mean(dim=-2, keepdim=True)
-    left, _, right = torch.linalg.svd((moving - centre).transpose(-1, -2) @ (fixed - target))
-    handed = torch.linalg.det(left @ right).sign()
-    left = torch.cat([left[..., :2], left[..., 2:] * handed[..., None, None]], dim=-1)
-    moved: Tensor = (moving - centre) @ (left @ right) + target
+    correlation = ((moving - centre).transpose(-1, -2) @ (fixed - target)).reshape(-1, 3, 3)
+    rotation = best_rotation(correlation, torch.ones(len(correlation), dtype=correlation.dtype, device=correlation.device))
+    moved: Tensor = (moving - centre) @ rotation.view(*moving.shape[:-2], 3, 3) + target
     return moved
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +13,14 @@ from torch import Tensor
 from forcefree.benchmark.alignment import squared_errors
 from forcefree.benchmark.fitting import Recipe, fit
 from forcefree.benchmark.md17_data import HeavyTrajectory, read_heavy
+from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_splits import Split, split_of
 from forcefree.benchmark.md17_tasks import Task, task_of
 from forcefree.benchmark.no_skill import Forecast, no_skill_forecasts
 from forcefree.benchmark.table import Table
 from forcefree.data.importing.md17 import MD17_SPACING
 from forcefree.models.forecaster import Forecaster
+from forcefree.nn.flight import positions_alone
 from forcefree.state import State
 
 HORIZONS = (1, 20, 60, 200, 600, 1500, 3000)
@@ -37,16 +38,16 @@ class Protocol:
     """What is run.
 
     Attributes:
-        models: Architecture and options by name.
+        models: By the name in the table.
         splits: ``legacy``, ``blocked`` or both.
-        samplings: ``uniform``, ``irregular`` or both.
+        samplings: Times that are tested, ``uniform``, ``irregular`` or both.
         seeds: Independent trainings of each model.
         recipe: How each is trained.
         horizons: Follow the error from 0.5 fs to 1.5 ps too.
         test: Test starts, at most 2000.
     """
 
-    models: dict[str, tuple[str, dict[str, Any]]]
+    models: dict[str, TableModel]
     splits: tuple[str, ...] = ("legacy", "blocked")
     samplings: tuple[str, ...] = ("uniform", "irregular")
     seeds: int = 3
@@ -64,9 +65,7 @@ def run_md17(files: list[Path], protocol: Protocol, table: Table) -> None:
     for path in files:
         trajectory = read_heavy(path)
         for kind in protocol.splits:
-            split = split_of(kind, len(trajectory))
-            for sampling in protocol.samplings:
-                _compare(trajectory, split, f"{_label(trajectory)}, {kind}, {sampling}", sampling, protocol, table)
+            _compare(trajectory, split_of(kind, len(trajectory)), f"{_label(trajectory)}, {kind}", protocol, table)
 
 
 def errors(forecast: Forecast, task: Task) -> NDArray[np.float64]:
@@ -89,7 +88,8 @@ def forecast_of(model: Forecaster) -> Forecast:
     """A trained model as a forecast of positions."""
 
     def forecast(state: State, times: Tensor) -> Tensor:
-        return model.forecast((state,), times).positions
+        with positions_alone():
+            return model.forecast((state,), times).positions
 
     return forecast
 
@@ -98,33 +98,35 @@ def _label(trajectory: HeavyTrajectory) -> str:
     return trajectory.name if trajectory.surrogate is None else f"{trajectory.name} (surrogate)"
 
 
-def _compare(trajectory: HeavyTrajectory, split: Split, label: str, sampling: str, protocol: Protocol, table: Table) -> None:
-    train, validation = (task_of(trajectory, starts, sampling) for starts in (split.train, split.validation))
-    test = task_of(trajectory, split.test[: protocol.test], sampling)
-    ahead = Task(trajectory, test.starts, np.tile(HORIZONS, (len(test.starts), 1)))
+def _compare(trajectory: HeavyTrajectory, split: Split, label: str, protocol: Protocol, table: Table) -> None:
+    """All rows of one trajectory and split; each model is trained once, on irregular times, and tested on those asked for."""
+    train, validation = (task_of(trajectory, starts, "irregular") for starts in (split.train, split.validation))
+    starts = split.test[: protocol.test]
+    tests = {sampling: task_of(trajectory, starts, sampling) for sampling in protocol.samplings}
+    ahead = Task(trajectory, starts, np.tile(HORIZONS, (len(starts), 1)))
+
+    def add(name: str, forecasts: list[Forecast]) -> None:
+        for sampling, task in tests.items():
+            found = np.array([errors(forecast, task) for forecast in forecasts])
+            for metric, values in zip(_METRICS, found.T, strict=True):
+                table.add(f"{label}, {sampling}, {name}: {metric}", float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
+        if protocol.horizons:
+            followed = 100.0 * np.array([per_time(forecast, ahead)[0] for forecast in forecasts])
+            for frames, values in zip(HORIZONS, followed.T, strict=True):
+                figure = f"{label}, {name}: at {MD17_SPACING * frames:g} fs"
+                table.add(figure, float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
+
     for name, forecast in no_skill_forecasts(trajectory, split.train).items():
-        _add(table, f"{label}, {name}", np.array([errors(forecast, test)]))
-        if protocol.horizons:
-            _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0]]))
-    for name, (architecture, options) in protocol.models.items():
-        fitted = [fit(architecture, options, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
-        forecasts = [forecast_of(each.model) for each in fitted]
-        _add(table, f"{label}, {name}", np.array([errors(forecast, test) for forecast in forecasts]))
+        add(name, [forecast])
+    for name, entry in protocol.models.items():
+        fitted = [fit(entry, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
+        add(name, [forecast_of(each.model) for each in fitted])
         table.add(f"{label}, {name}: parameters", fitted[0].parameters, "", seeds=protocol.seeds)
+        best = 100.0 * np.array([each.validation for each in fitted])
+        table.add(f"{label}, {name}: S2T of validation", float(best.mean()), UNIT, seeds=protocol.seeds, error=_scatter(best))
+        table.add(f"{label}, {name}: steps", float(np.mean([each.steps for each in fitted])), "", seeds=protocol.seeds)
         table.add(f"{label}, {name}: training", float(np.mean([each.seconds for each in fitted])), "s of one core", seeds=protocol.seeds)
-        if protocol.horizons:
-            _follow(table, f"{label}, {name}", np.array([per_time(forecast, ahead)[0] for forecast in forecasts]))
         table.save()
-
-
-def _add(table: Table, label: str, found: NDArray[np.float64]) -> None:
-    for metric, values in zip(_METRICS, found.T, strict=True):
-        table.add(f"{label}: {metric}", float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
-
-
-def _follow(table: Table, label: str, found: NDArray[np.float64]) -> None:
-    for frames, values in zip(HORIZONS, 100.0 * found.T, strict=True):
-        table.add(f"{label}: at {MD17_SPACING * frames:g} fs", float(values.mean()), UNIT, seeds=len(values), error=_scatter(values))
 
 
 def _scatter(values: NDArray[np.float64]) -> float | None:

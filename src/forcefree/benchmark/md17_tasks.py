@@ -59,6 +59,11 @@ def irregular_offsets(count: int, seed: int = 0) -> Indices:
     return np.sort(rng.permuted(np.tile(np.arange(1, HORIZON + 1), (count, 1)), axis=1)[:, :TARGETS], axis=1)
 
 
+def fresh_offsets(count: int, rng: np.random.Generator) -> Indices:
+    """Times like the irregular ones for one batch of a training, shape (count, 8); now and then two of them fall together."""
+    return np.sort(rng.integers(1, HORIZON + 1, (count, TARGETS)), axis=1)
+
+
 def task_of(trajectory: HeavyTrajectory, starts: Indices, sampling: str, seed: int = 0) -> Task:
     """Starts with uniform or irregular times.
 

@@ -44,16 +44,21 @@ def mean_structure(trajectory: HeavyTrajectory, starts: Indices) -> Forecast:
 
 def mean_shape(trajectory: HeavyTrajectory, starts: Indices) -> Forecast:
     """The mean of the superposed training frames, laid on the start frame: shape without motion."""
-    frames = torch.from_numpy(trajectory.positions[starts].astype("float64"))
-    mean = frames[0]
-    for _ in range(_ROUNDS):
-        mean = superposed(frames, mean.expand_as(frames)).mean(dim=0)
+    mean = mean_of_superposed(torch.from_numpy(trajectory.positions[starts].astype("float64")))
 
     def forecast(state: State, times: Tensor) -> Tensor:
         first = state.positions.view(-1, len(mean), 3)
         return superposed(mean.expand_as(first), first).flatten(0, 1).expand(len(times), -1, -1)
 
     return forecast
+
+
+def mean_of_superposed(frames: Tensor) -> Tensor:
+    """The shape on which all frames (n_frames, n_atoms, 3) lie best, shape (n_atoms, 3)."""
+    mean = frames[0]
+    for _ in range(_ROUNDS):
+        mean = superposed(frames, mean.expand_as(frames)).mean(dim=0)
+    return mean
 
 
 def no_skill_forecasts(trajectory: HeavyTrajectory, starts: Indices) -> dict[str, Forecast]:

@@ -16,10 +16,10 @@ def md17(
     molecule: Annotated[list[str] | None, typer.Option(help="Names such as ethanol; all files of the folder if not given.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Models of the table, such as gfnode or egnn; all if not given.")] = None,
     split: Annotated[list[str] | None, typer.Option(help="legacy (as published) or blocked (in time); both if not given.")] = None,
-    sampling: Annotated[list[str] | None, typer.Option(help="uniform or irregular target times; both if not given.")] = None,
+    sampling: Annotated[list[str] | None, typer.Option(help="uniform or irregular test times; both if not given.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Independent trainings of each model.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each training.")] = 1000,
-    batch: Annotated[int, typer.Option(min=1, help="Starts per step.")] = 50,
+    steps: Annotated[int | None, typer.Option(min=1, help="Most optimizer steps of each training; each model's own if not given.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Starts per step; each model's own if not given.")] = None,
     test: Annotated[int, typer.Option(min=1, help="Test starts; the protocol has 2000.")] = 2000,
     horizons: Annotated[bool, typer.Option(help="Follow the error from 0.5 fs to 1.5 ps too.")] = False,
     output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("md17.json"),
@@ -27,7 +27,8 @@ def md17(
     """Train and test GF-NODE, its ablations and the baselines under the MD17 protocol.
 
     Heavy atoms alone, one frame with its velocity in, eight target times within 3,000 frames (1.5 ps) out, 500 training, 2000
-    validation and 2000 test starts. S2S is the mean squared error per coordinate at the last time, S2T its mean over the eight,
+    validation and 2000 test starts. Trainings see irregular times drawn anew for every step, and end early where the validation
+    starts say so. S2S is the mean squared error per coordinate at the last time, S2T its mean over the eight,
     both in 1e-2 Å^2, as they lie and after superposition. Rows without skill come first.
 
     \b

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forcefree.settings import Duration, Settings
+
+
+class ReferenceStructure(Settings):
+    """The mean shape of one molecule, about which it vibrates."""
+
+    numbers: list[int]
+    """Atomic numbers."""
+
+    positions: list[tuple[float, float, float]]
+    """Å, in the order of the numbers, in any orientation."""
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.numbers) != len(self.positions):
+            raise ValueError(f"has {len(self.numbers)} atomic numbers but {len(self.positions)} positions; give one position to each atom")
+        return self
 
 
 class GfNodeConfig(Settings):
@@ -48,5 +64,25 @@ class GfNodeConfig(Settings):
     shared_clock: bool = False
     """One clock for all modes, whatever their eigenvalue (ablation)."""
 
+    reference: ReferenceStructure | None = None
+    """Mean shape of the molecule. Its displacement from the superposed shape is carried by oscillators, and the network corrects.
+    Without, the network does all."""
+
+    coupled: bool = True
+    """Let the modes of the reference's graph couple, as the vibrations of molecules do; without, each mode and axis has one oscillator of
+    its own (ablation)."""
+
+    relaxations: int = Field(default=12, ge=0)
+    """Coupled oscillators beyond the vibrations, for slow turning and drift (``reference`` only)."""
+
+    network: bool = True
+    """Message passing and decoding; without, linear oscillators about the reference alone (``reference`` only)."""
+
     turning: bool = True
     """Forecast in a frame that turns with the angular velocity of isolated molecules; switch it off where hydrogens are left out."""
+
+    @model_validator(mode="after")
+    def _something_moves(self) -> Self:
+        if not self.network and self.reference is None:
+            raise ValueError("without a network there must be a reference to vibrate about; give a reference, or network: true")
+        return self

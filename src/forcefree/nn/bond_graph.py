@@ -47,6 +47,22 @@ class BondWeights(ConstantsModule):
         return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x * x)
 
 
+def whole_bonds(positions: Tensor, numbers: Tensor) -> Tensor:
+    """Which atoms of a structure are bonded, by the length up to which a bond counts as whole.
+
+    Args:
+        positions: Å, shape (n_atoms, 3).
+        numbers: Atomic numbers, shape (n_atoms,).
+
+    Returns:
+        Symmetric truth values of shape (n_atoms, n_atoms).
+    """
+    radii = torch.from_numpy(np.asarray(covalent_radii, dtype=np.float64)).to(positions)[numbers]
+    near = torch.cdist(positions, positions) < _WHOLE * (radii[:, None] + radii)
+    bonded: Tensor = near & ~torch.eye(len(numbers), dtype=torch.bool, device=near.device)
+    return bonded
+
+
 def laplacian_of(state: State, pairs: Pairs, weights: Tensor) -> Tensor:
     """Combinatorial Laplacian D - A of every system, padded with zeros, shape (n_systems, n_most, n_most)."""
     sizes = state.sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -46,12 +47,8 @@ class Spectrum:
             modes: Let only the lowest ``modes`` evolve, and with them whatever shares an eigenvalue with the last.
         """
         values, vectors = torch.linalg.eigh(laplacian.detach().double())
-        moving = torch.ones_like(values)
         sizes = state.sizes
-        if modes is not None:
-            padded = (values.shape[1] - sizes)[:, None]
-            last = values.gather(1, (padded + modes - 1).clamp(max=values.shape[1] - 1))
-            moving = (values <= last + _SAME).to(values.dtype)
+        moving = torch.ones_like(values) if modes is None else lowest_modes(values, sizes, modes)
         rank = torch.arange(state.n_atoms, device=sizes.device) - (torch.cumsum(sizes, 0) - sizes)[state.system]
         together = torch.exp(-0.5 * ((values[:, :, None] - values[:, None]) / _SAME_SCALE).square())
         slot = state.system * values.shape[1] + rank
@@ -76,3 +73,42 @@ class Spectrum:
         times, systems, modes = amplitudes.shape[:3]
         padded = self.vectors @ amplitudes.reshape(times, systems, modes, -1)
         return padded.view(times, systems * modes, *amplitudes.shape[3:]).index_select(1, self.slot)
+
+
+def lowest_modes(values: Tensor, sizes: Tensor, modes: int) -> Tensor:
+    """1 for the lowest modes of each system, and for whatever shares an eigenvalue with the last of them, 0 for the others.
+
+    Args:
+        values: Eigenvalues, ascending, padded with zeros in front, shape (n_systems, n_most).
+        sizes: Atoms of each system, shape (n_systems,).
+        modes: How many.
+    """
+    padded = (values.shape[1] - sizes)[:, None]
+    last = values.gather(1, (padded + modes - 1).clamp(max=values.shape[1] - 1))
+    return (values <= last + _SAME).to(values.dtype)
+
+
+def canonical_modes(laplacian: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of one graph that do not depend on the routine which found them.
+
+    Weights that were trained for modes one by one need the same modes on every machine. Every eigenspace is spanned by the
+    projections of the atoms onto it, taken in order, each made orthogonal to the earlier ones.
+
+    Args:
+        laplacian: Symmetric, float64, shape (n_atoms, n_atoms).
+
+    Returns:
+        Values of shape (n_atoms,), ascending, and columns of shape (n_atoms, n_atoms).
+    """
+    values, vectors = torch.linalg.eigh(laplacian)
+    columns: list[Tensor] = []
+    edges = [0, *(1 + (values.diff() > _SAME).nonzero()[:, 0]).tolist(), len(values)]
+    for start, stop in pairwise(edges):
+        left = vectors[:, start:stop] @ vectors[:, start:stop].T
+        for _ in range(stop - start):
+            longest = left.square().sum(dim=0).sqrt()
+            chosen = int((longest > 0.5 * longest.max()).nonzero()[0, 0])
+            column = left[:, chosen] / longest[chosen]
+            columns.append(column)
+            left = left - column[:, None] * (column @ left)
+    return values.clamp_min(0.0), torch.stack(columns, dim=1)

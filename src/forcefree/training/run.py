@@ -39,6 +39,8 @@ from forcefree.training.splits import split
 from forcefree.training.statistics import departure_scales, guard_limits
 from forcefree.training.windows import Windows, WindowSource, window_source
 
+_SAMPLE = 512  # windows whose first frames an untrained model may look at
+
 
 def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
     """Train a forecaster and write its model file and training report.
@@ -204,6 +206,9 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
     set_scales: Any = getattr(model, "set_scales", None)
     if set_scales is not None:
         set_scales(*departure_scales(source, species))
+    start_from: Any = getattr(model, "start_from", None)
+    if start_from is not None:
+        start_from(source.draw(_SAMPLE, 1 << 52).history[-1])
     return model
 
 
