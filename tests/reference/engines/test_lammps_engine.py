@@ -13,6 +13,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 
+from forcefree.analysis.energies import potential_energies
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
@@ -137,6 +138,12 @@ def test_nve_conserves_energy_and_momentum_at_the_temperature_it_was_equilibrate
     np.testing.assert_allclose(np.einsum("a,fax->fx", run.masses, run.velocities), 0.0, atol=1e-10)
     assert temperatures(run).mean() == pytest.approx(100.0, rel=4.0 * np.sqrt(2.0 / 189.0))
     assert run.provenance["level_of_theory"] == "argon"
+
+
+def test_analysis_finds_the_recorded_energies_again(argon_lammps: dict[str, Any], fluid: Atoms, run_of: RunOf) -> None:
+    run = run_of(argon_lammps, fluid, recording={"duration": 400.0, "every": 40.0})
+    (found,) = potential_energies([run], CalculatorConfig.model_validate(run.provenance["calculator"]))
+    np.testing.assert_allclose(found, run.energies, rtol=1e-10)
 
 
 def test_atoms_that_cross_the_boundary_are_recorded_unwrapped(argon_lammps: dict[str, Any], fluid: Atoms, run_of: RunOf) -> None:
