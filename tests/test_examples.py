@@ -15,6 +15,8 @@ from typer.main import get_command
 from forcefree.cli.main import app
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
+from forcefree.reference.engines.choice import build_engine
+from forcefree.reference.starts import load_start
 from forcefree.training.config import TrainingConfig
 
 ROOT = Path(__file__).parents[1]
@@ -78,3 +80,28 @@ def test_every_link_in_the_readme_leads_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "materials").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_system_of_materials_has_its_start_and_the_forces_that_its_potential_promises(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "data" in yaml.safe_load(path.read_text()):
+        pytest.skip("a training")
+    monkeypatch.chdir(path.parent)
+    config = ReferenceConfig.read(path)
+    if config.calculator.native:
+        pytest.importorskip(config.calculator.name)
+    atoms = load_start(config.start[0])
+    atoms.rattle(0.02, seed=1)
+    engine = build_engine(config, atoms)
+    forces, energies = engine.frame().forces, []
+    still = np.zeros_like(atoms.positions)
+    for step in (1e-4, -1e-4):
+        moved = atoms.positions.copy()
+        moved[3, 1] += step
+        engine.place(moved, still)
+        energies.append(engine.frame().energy)
+    assert forces[3, 1] == pytest.approx(-(energies[0] - energies[1]) / 2e-4, rel=1e-4, abs=1e-4 if config.calculator.native else 3e-3)
+    if path.stem != "water":
+        assert np.abs(forces).max() < 15.0

@@ -91,3 +91,18 @@ def test_a_missing_or_binary_file_is_one_sentence(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(ForcefreeError, match="is not valid YAML"):
         ReferenceConfig.read(binary)
+
+
+@pytest.mark.parametrize(
+    ("calculator", "native", "theory"),
+    [
+        ({"name": "gfn2-xtb"}, False, "gfn2-xtb"),
+        ({"name": "nwchem:NWChem", "options": {"theory": "dft"}}, False, "nwchem:NWChem"),
+        ({"name": "LAMMPS", "options": {"theory": "Tersoff 1989"}}, True, "Tersoff 1989"),
+        ({"name": "openmm"}, True, "openmm"),
+    ],
+)
+def test_the_level_of_theory_is_what_the_options_of_a_program_call_it(calculator: dict[str, Any], native: bool, theory: str) -> None:
+    config = ReferenceConfig.parse({**GOOD, "calculator": calculator}, "test").calculator
+    assert config.native is native
+    assert config.level_of_theory == theory

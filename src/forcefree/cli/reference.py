@@ -1,4 +1,4 @@
-"""``forcefree reference``: true trajectories, made with any ASE calculator."""
+"""``forcefree reference``: true trajectories, made with any ASE calculator, LAMMPS or OpenMM."""
 
 from __future__ import annotations
 

@@ -42,12 +42,32 @@ def _sgdml(model: str, **options: Any) -> Calculator:
     return SymmetricGradientDomain(model, **options)
 
 
+def _lammps(**options: Any) -> Calculator:
+    from forcefree.reference.engines.lammps_options import LammpsOptions
+    from forcefree.reference.engines.lammps_session import LammpsSession
+    from forcefree.reference.engines.native_calculator import NativeCalculator
+
+    settings = LammpsOptions.parse(options, "calculator lammps")
+    return NativeCalculator(lambda atoms: LammpsSession(settings, atoms))
+
+
+def _openmm(**options: Any) -> Calculator:
+    from forcefree.reference.engines.native_calculator import NativeCalculator
+    from forcefree.reference.engines.openmm_options import OpenmmOptions
+    from forcefree.reference.engines.openmm_session import OpenmmSession
+
+    settings = OpenmmOptions.parse(options, "calculator openmm")
+    return NativeCalculator(lambda atoms: OpenmmSession(settings, atoms))
+
+
 BUILT_IN: dict[str, Callable[..., Calculator]] = {
     "gfn2-xtb": _xtb("GFN2-xTB"),
     "gfn1-xtb": _xtb("GFN1-xTB"),
     "lennard-jones": _lennard_jones,
     "emt": _emt,
     "sgdml": _sgdml,
+    "lammps": _lammps,
+    "openmm": _openmm,
 }
 """Factories of the calculators that have a name of their own."""
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from forcefree.data.h5md import read_store, store_attributes, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
-from forcefree.reference.calculators import build_calculator
 from forcefree.reference.checkpoint import frames_done
 from forcefree.reference.claim import claimed, essence, same_data
 from forcefree.reference.config import ReferenceConfig
+from forcefree.reference.engines.choice import build_engine
 from forcefree.reference.run import Run, all_runs, record
 from forcefree.reference.starts import load_start
 from forcefree.reference.thermostat import count_freedom
@@ -49,9 +49,10 @@ def make_reference(config: ReferenceConfig, progress: Progress | None = None) ->
             raise ForcefreeError(f"{config.output} exists already; choose another output or remove it first")
         shutil.rmtree(parts, ignore_errors=True)
         return config.output
-    for start in config.start:
-        count_freedom(load_start(start, seed=config.seed), config)
-    build_calculator(config.calculator)
+    starts = [load_start(start, seed=config.seed) for start in config.start]
+    for start in starts:
+        count_freedom(start, config)
+    build_engine(config, starts[0])
     runs = all_runs(config)
     with claimed(parts, config):
         _run_all(runs, parts, progress)

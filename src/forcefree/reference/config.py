@@ -12,15 +12,30 @@ from forcefree.settings import Duration, Settings
 LONGEST_TIMESTEP = 20.0
 """fs; more is a mix-up of units."""
 
+NATIVE = ("lammps", "openmm")
+"""Calculators that run their own dynamics."""
+
 
 class CalculatorConfig(Settings):
-    """An ASE calculator, built in by name or any other by import path."""
+    """A potential: an ASE calculator, built in by name or any other by import path, or a program that integrates by itself."""
 
     name: str = "gfn2-xtb"
-    """``gfn2-xtb``, ``gfn1-xtb``, ``lennard-jones``, ``emt``, ``sgdml``, or an import path such as ``mace.calculators:MACECalculator``."""
+    """``gfn2-xtb``, ``gfn1-xtb``, ``lennard-jones``, ``emt``, ``sgdml``, an import path such as ``mace.calculators:MACECalculator``,
+    or ``lammps`` or ``openmm``, which run their own dynamics natively."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments for the calculator (for ``sgdml``: ``model``, the path of its npz file)."""
+    """Keyword arguments for the calculator (for ``sgdml``: ``model``, the path of its npz file); those of ``lammps`` and
+    ``openmm`` are listed below."""
+
+    @property
+    def native(self) -> bool:
+        """Whether a program integrates by itself instead of ASE."""
+        return self.name.lower() in NATIVE
+
+    @property
+    def level_of_theory(self) -> str:
+        """What the potential is called in stores, model cards and reports."""
+        return str(self.options.get("theory", self.name)) if self.native else self.name
 
 
 class StartConfig(Settings):
@@ -145,6 +160,11 @@ class ReferenceConfig(Settings):
     def steps_per_frame(self) -> int:
         """Integrator steps between recorded frames."""
         return round(self.recording.every / self.timestep)
+
+    @property
+    def equilibration_steps(self) -> int:
+        """Integrator steps before the first recorded frame."""
+        return round(self.equilibration.duration / self.timestep)
 
     @property
     def frames_per_run(self) -> int:

@@ -1,6 +1,6 @@
 """One run of reference molecular dynamics: relax, equilibrate, record; killed at any point it continues exactly.
 
-At every checkpoint the calculator is built anew and the atoms are set to the frame that was stored, so that a run that
+At every checkpoint the engine is built anew and its atoms are set to the frame that was stored, so that a run that
 was interrupted and one that was not see the same starting guesses and end bit for bit alike.
 """
 
@@ -14,23 +14,21 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms, units
-from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
-from ase.md.verlet import VelocityVerlet
-from ase.optimize import BFGS
+import torch
+from ase import Atoms
 
 from forcefree.data.h5md import StoreWriter, read_store
-from forcefree.data.trajectory import Trajectory
+from forcefree.data.trajectory import Floats, Trajectory
 from forcefree.errors import ForcefreeError
-from forcefree.reference.calculators import build_calculator
 from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, last_checkpoint, mark_done
 from forcefree.reference.config import ReferenceConfig, StartConfig
 from forcefree.reference.electrons import Electrons
+from forcefree.reference.engines.choice import build_engine
+from forcefree.reference.engines.engine import Frame
 from forcefree.reference.starts import load_start
-from forcefree.reference.thermostat import Rescaling, conserved_by
+from forcefree.reference.thermostat import conserved_by
 from forcefree.state import State
-from forcefree.units import BOLTZMANN
+from forcefree.units import BOLTZMANN, KINETIC_UNIT
 from forcefree.velocities import allowed
 
 
@@ -87,24 +85,27 @@ def record(run: Run, part: Path) -> Iterator[int]:
     if done >= frames:
         yield done
         return
-    atoms = _continued(run, part) if done else _equilibrated(run)
-    writer = StoreWriter(part, resume=True) if done else _new_part(run, atoms, part)
+    start = load_start(run.start, seed=run.config.seed)
+    positions, velocities = _continued(run, start, part) if done else _equilibrated(run, start)
+    writer = StoreWriter(part, resume=True) if done else _new_part(run, start, part)
     with writer:
         while done < frames:
             count = min(FRAMES_PER_CHECKPOINT, frames - done)
+            chunk = _frame_arrays(run, start, done, count)
+            assert chunk.velocities is not None
             with _reporting(f"{run.name} failed at {run.temperature:g} K after {done} frames of {run.start.label}"):
-                chunk = _chunk(run, atoms, done, count)
+                _fill(chunk, run, start, positions, velocities)
             writer.append(chunk)
             writer.flush()
             done += count
             mark_done(part, done)
-            _place(atoms, chunk)
+            positions, velocities = chunk.positions[-1], chunk.velocities[-1]
             yield done
 
 
-def _new_part(run: Run, atoms: Atoms, part: Path) -> StoreWriter:
+def _new_part(run: Run, start: Atoms, part: Path) -> StoreWriter:
     writer = StoreWriter(part)
-    writer.declare(_frame_arrays(run, atoms, 0, 0), chunk_frames=FRAMES_PER_CHECKPOINT)
+    writer.declare(_frame_arrays(run, start, 0, 0), chunk_frames=FRAMES_PER_CHECKPOINT)
     writer.begin()
     return writer
 
@@ -121,98 +122,86 @@ def _reporting(what: str) -> Iterator[None]:
         raise ForcefreeError(f"{what}: the reference calculator raised {type(error).__name__}: {reason}") from error
 
 
-def _equilibrated(run: Run) -> Atoms:
+def _equilibrated(run: Run, start: Atoms) -> tuple[Floats, Floats]:
     config = run.config
     rng = run.generator(0)
-    atoms = load_start(run.start, seed=config.seed)
-    atoms.calc = build_calculator(config.calculator)
     with _reporting(f"{run.name} failed while {run.start.label} was equilibrated at {run.temperature:g} K"):
+        engine = build_engine(config, start)
         if config.minimize:
-            BFGS(atoms, logfile=None).run(fmax=0.01, steps=300)
-        MaxwellBoltzmannDistribution(atoms, temperature_K=run.temperature, rng=rng)
-        friction = 1.0 / (config.equilibration.friction_time * units.fs)
-        langevin = Langevin(atoms, config.timestep * units.fs, temperature_K=run.temperature, friction=friction, rng=rng, fixcm=False)
-        langevin.run(round(config.equilibration.duration / config.timestep))
-        if not bool(np.isfinite(atoms.positions).all()):
+            engine.relax()
+        engine.equilibrate(run.temperature, rng)
+        frame = engine.frame()
+        if not bool(np.isfinite(frame.positions).all()):
             raise ForcefreeError(
                 f"{run.name} at {run.temperature:g} K ran away while it was equilibrated; "
                 f"use a time step shorter than {config.timestep:g} fs or check the start structure"
             )
-    still = State.from_atoms([atoms])
-    atoms.set_velocities(allowed(still, still.velocities, conserved_by(config)).numpy() / units.fs)
-    return atoms
+    atoms = start.copy()
+    atoms.set_positions(frame.positions)
+    warm = State.from_atoms([atoms])
+    return frame.positions, allowed(warm, torch.from_numpy(frame.velocities), conserved_by(config)).numpy()
 
 
-def _continued(run: Run, part: Path) -> Atoms:
-    """The start structure, with its charges and whatever else a calculator reads, at the last frame stored."""
-    atoms = load_start(run.start, seed=run.config.seed)
+def _continued(run: Run, start: Atoms, part: Path) -> tuple[Floats, Floats]:
     stored = next(iter(read_store(part, [run.name])))
-    if not np.array_equal(stored.numbers, atoms.numbers) or not np.array_equal(stored.masses, atoms.get_masses()):
+    if not np.array_equal(stored.numbers, start.numbers) or not np.array_equal(stored.masses, start.get_masses()):
         raise ForcefreeError(f"the start structure is not the one that {part} was begun with; restore it or remove {part.parent}")
-    _place(atoms, stored)
-    return atoms
+    assert stored.velocities is not None
+    return stored.positions[-1], stored.velocities[-1]
 
 
-def _place(atoms: Atoms, trajectory: Trajectory) -> None:
-    assert trajectory.velocities is not None
-    atoms.set_positions(trajectory.positions[-1])
-    atoms.set_velocities(trajectory.velocities[-1] / units.fs)
+def _fill(chunk: Trajectory, run: Run, start: Atoms, positions: Floats, velocities: Floats) -> None:
+    """Integrate and collect the frames of one chunk; the engine starts afresh from the last frame before it."""
+    assert chunk.velocities is not None
+    assert chunk.energies is not None
+    first = round(chunk.times[0] / run.config.recording.every)
+    engine = build_engine(run.config, start)
+    engine.place(positions, velocities)
+    engine.begin(run.temperature, run.generator(1 + first))
+    for row in range(len(chunk)):
+        if first + row > 0:
+            engine.advance()
+        frame = engine.frame()
+        _check(frame, run, chunk, row)
+        chunk.positions[row], chunk.velocities[row], chunk.energies[row] = frame.positions, frame.velocities, frame.energy
+        if chunk.forces is not None:
+            chunk.forces[row] = frame.forces
 
 
-def _chunk(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
-    """Integrate and collect ``count`` frames; the calculator starts afresh from the last frame."""
-    config = run.config
-    atoms.calc = build_calculator(config.calculator)
-    verlet = VelocityVerlet(atoms, config.timestep * units.fs)
-    nvt = config.recording.ensemble == "nvt"
-    thermostat = Rescaling.of(config, run.temperature, atoms, run.generator(1 + done)) if nvt else None
-    arrays = _frame_arrays(run, atoms, done, count)
-    assert arrays.velocities is not None
-    assert arrays.energies is not None
-    for row in range(count):
-        if done + row > 0:
-            for _ in range(config.steps_per_frame):
-                verlet.run(1)
-                if thermostat is not None:
-                    thermostat.apply(atoms)
-        arrays.positions[row] = atoms.positions
-        arrays.velocities[row] = atoms.get_velocities() * units.fs
-        arrays.energies[row] = atoms.get_potential_energy()
-        if arrays.forces is not None:
-            arrays.forces[row] = atoms.get_forces()
-        temperature = 2.0 * atoms.get_kinetic_energy() / (3.0 * len(atoms) * BOLTZMANN)
-        if not (math.isfinite(arrays.energies[row]) and temperature <= 50.0 * run.temperature + 1000.0):
-            raise ForcefreeError(
-                f"{run.name} at {run.temperature:g} K ran away ({temperature:.0f} K after {arrays.times[row]:g} fs); "
-                f"use a time step shorter than {config.timestep:g} fs or check the start structure"
-            )
-    return arrays
+def _check(frame: Frame, run: Run, chunk: Trajectory, row: int) -> None:
+    kinetic = 0.5 * KINETIC_UNIT * float(np.einsum("a,ax,ax->", chunk.masses, frame.velocities, frame.velocities))
+    temperature = 2.0 * kinetic / (3.0 * len(chunk.numbers) * BOLTZMANN)
+    if not (math.isfinite(frame.energy) and temperature <= 50.0 * run.temperature + 1000.0):
+        raise ForcefreeError(
+            f"{run.name} at {run.temperature:g} K ran away ({temperature:.0f} K after {chunk.times[row]:g} fs); "
+            f"use a time step shorter than {run.config.timestep:g} fs or check the start structure"
+        )
 
 
-def _frame_arrays(run: Run, atoms: Atoms, done: int, count: int) -> Trajectory:
-    shape = (count, len(atoms), 3)
+def _frame_arrays(run: Run, start: Atoms, done: int, count: int) -> Trajectory:
+    shape = (count, len(start), 3)
     config = run.config
     provenance = {
         "molecule": run.start.label,
         "temperature": run.temperature,
         "ensemble": config.recording.ensemble,
-        "level_of_theory": config.calculator.name,
+        "level_of_theory": config.calculator.level_of_theory,
         "calculator": config.calculator.model_dump(mode="json"),
         "timestep": config.timestep,
         "rotation": config.rotation,
-        **Electrons.of(atoms).provenance(),
+        **Electrons.of(start).provenance(),
         "velocities": "recorded",
     }
     return Trajectory(
         name=run.name,
-        numbers=atoms.numbers.astype(np.int64),
-        masses=atoms.get_masses(),
+        numbers=start.numbers.astype(np.int64),
+        masses=start.get_masses(),
         times=np.arange(done, done + count, dtype=np.float64) * config.recording.every,
         positions=np.empty(shape),
         velocities=np.empty(shape),
         energies=np.empty(count),
         forces=np.empty(shape) if config.recording.forces else None,
-        cell=np.asarray(atoms.cell.array, dtype=np.float64),
-        pbc=np.asarray(atoms.pbc, dtype=bool),
+        cell=np.asarray(start.cell.array, dtype=np.float64),
+        pbc=np.asarray(start.pbc, dtype=bool),
         provenance=provenance,
     )
