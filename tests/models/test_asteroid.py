@@ -44,7 +44,7 @@ def windows(runs: list[Any]) -> Windows:
 def delay_vectors(model: Asteroid, windows: Windows) -> torch.Tensor:
     """What the primary map says at every row, caught on its way."""
     caught: list[torch.Tensor] = []
-    handle = model.primary.register_forward_hook(lambda module, inputs, output: caught.append(output))
+    handle = model.primary.register_forward_hook(lambda module, inputs, output: caught.append(output[0]))
     model.departures(windows.history, windows.times)
     handle.remove()
     return caught[0]
@@ -77,10 +77,10 @@ def test_a_frame_of_the_decoder_knows_of_no_later_proposal(windows: Windows) -> 
     answers = []
     for shift in (0.0, 0.5):
 
-        def proposed(module: Any, inputs: Any, output: torch.Tensor, shift: float = shift) -> torch.Tensor:
-            moved = output.clone()
+        def proposed(module: Any, inputs: Any, output: Any, shift: float = shift) -> Any:
+            moved = output[0].clone()
             moved[..., [2, 3, 6, 7]] += shift  # displacements and velocities of the third and fourth frame
-            return moved
+            return moved, output[1]
 
         handle = model.primary.register_forward_hook(proposed)
         answers.append(model.departures(windows.history, windows.times))
@@ -132,7 +132,7 @@ def test_the_known_term_vanishes_for_the_truth(windows: Windows) -> None:
     scale = torch.full((windows.history[0].n_atoms, 1, 1), 0.1, dtype=torch.float64)
     truth = departures_from(whole, faster, steps, rows, 1.0) / scale
     past = model.modes((whole[:6], faster[:6]), scale)
-    terms = {"scale": scale, "spread": model.primary.spread.double(), "past": past, "recovered": past}
+    terms = {"scale": scale, "spread": model.primary.spread.double(), "past": past, "recovered": (past, past)}
     found = sti_penalty(model.config, (whole[:6], faster[:6]), truth, truth[-1], **terms)
     wrong = sti_penalty(model.config, (whole[:6], faster[:6]), 1.1 * truth, truth[-1], **terms)
     assert float(found) < 1e-20
