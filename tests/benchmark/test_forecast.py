@@ -47,7 +47,11 @@ def test_a_window_is_thinned_to_the_spacing_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "spacing", "sentence"),
-    [({"vel": None}, 1.0, "has no arrays vel"), ({}, 0.75, "0.5 fs apart, which is no divisor of 0.75 fs"), ({}, 0.2, "no divisor of 0.2 fs")],
+    [
+        ({"vel": None}, 1.0, "has no arrays vel"),
+        ({}, 0.75, "0.5 fs apart, which is no divisor of 0.75 fs"),
+        ({}, 0.2, "no divisor of 0.2 fs"),
+    ],
 )
 def test_a_window_that_cannot_be_used_is_said(tmp_path: Path, changes: dict[str, object], spacing: float, sentence: str) -> None:
     with pytest.raises(ForcefreeError, match=sentence):

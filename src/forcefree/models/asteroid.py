@@ -108,7 +108,9 @@ class Asteroid(Forecaster):
         penalty = None
         if self.training and config.uses_sti:
             recovered = modes if self.conjugate is None else self._recovered(delay, species)
-            penalty = sti_penalty(config, window, delay, forecast, scale=scale, spread=self.primary.spread, past=modes, recovered=(recovered, expected))
+            penalty = sti_penalty(
+                config, window, delay, forecast, scale=scale, spread=self.primary.spread, past=modes, recovered=(recovered, expected)
+            )
         return Departures(*self._at(scale * forecast, times, last), around.voice[-1], penalty)
 
     def modes(self, window: tuple[Tensor, Tensor], scale: Tensor) -> Tensor:

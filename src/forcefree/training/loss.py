@@ -187,7 +187,6 @@ def _led_to(history: tuple[State, ...], positions: Tensor, velocities: Tensor) -
     """The history, without gradient, moved along so that it ends in another frame with the same forces behind it."""
     last = history[-1]
     shift, kick = positions - last.positions.detach(), velocities - last.velocities.detach()
-    frames = [state.with_(positions=state.positions.detach(), velocities=state.velocities.detach()) for state in history]
-    return tuple(brought_along(state, last.time, shift, kick) for state in frames[:-1]) + (
-        frames[-1].with_(positions=positions, velocities=velocities),
-    )
+    frames = [state.with_(positions=state.positions.detach(), velocities=state.velocities.detach()) for state in history[:-1]]
+    earlier = (brought_along(state, last.time, shift, kick) for state in frames)
+    return (*earlier, last.with_(positions=positions, velocities=velocities))
