@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -67,8 +68,7 @@ def lorenz_figures(seeds: Sequence[int], *, spacing: float, window: int = 50, ah
         "STI core, F not shared": StiOptions(ahead=ahead, shared=False, conjugate_weight=0.0),
     }
     methods: dict[str, Callable[[Floats, Floats, int], Floats]] = {
-        name: lambda states, target, seed, options=options: sti_core.forecast(states, target, seed, options)  # type: ignore[misc]
-        for name, options in cores.items()
+        name: partial(sti_core.forecast, options=options) for name, options in cores.items()
     }
     methods["ARNN"] = lambda states, target, seed: arnn.forecast(states, target, np.random.default_rng(seed), ArnnOptions(ahead=ahead))
     methods["copy last"] = lambda states, target, seed: np.repeat(target[-1:], ahead)  # noqa: ARG005 (the same signature for all)

@@ -111,7 +111,7 @@ def read_window(path: Path, spacing: float) -> Trajectory:
         if missing:
             raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
         own = float(data["dt"])
-        times = np.arange(len(data["pos"])) * own
+        times = own * np.arange(len(data["pos"]), dtype=np.float64)
         whole = Trajectory(path.stem, data["Z"], atomic_masses[data["Z"]], times, data["pos"], data["vel"].astype(np.float64))
     stride = round(spacing / own)
     if stride < 1 or abs(stride * own - spacing) > 1e-6 * spacing:

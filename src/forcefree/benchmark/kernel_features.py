@@ -118,7 +118,8 @@ def chosen_features(
         count: Most landmarks.
         generator: Chooses the landmarks.
     """
-    best, found = -math.inf, None
+    best = -math.inf
+    found: tuple[KernelFeatures, float] | None = None
     for width in WIDTHS:
         features = KernelFeatures.of(inputs, components, resolution, count, width, generator)
         for ridge, evidence in zip(RIDGES, log_evidences(features(inputs), outputs, RIDGES), strict=True):

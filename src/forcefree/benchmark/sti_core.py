@@ -111,7 +111,7 @@ def forecast(states: Floats, target: Floats, seed: int, options: StiOptions | No
     truth = tokens.ahead(unknown)
     sizes = (options.components, options.resolution, options.landmarks)
     features, ridge = chosen_features(tokens.flat(complete), truth[complete].flatten(0, 1), *sizes, generator)
-    values = features(tokens.flat(slice(None))).unflatten(0, tokens.inputs.shape[:2])
+    values = features(tokens.flat(slice(None))).view(*tokens.inputs.shape[:2], -1)
     changes, variances = [], []
     for lead in range(1, options.ahead + 1):
         seen = slice(0, len(values) - lead)
@@ -148,7 +148,7 @@ def _most_consistent(
         matrix = tokens.ahead(future)[-options.ahead :]
         rows = matrix.flatten(0, 1)
         explained = torch.linalg.solve_triangular(root, constant + late.T @ rows, upper=False)
-        total = ((rows.square().sum(dim=0) - explained.square().sum(dim=0)) / variances).sum()
+        total: Tensor = ((rows.square().sum(dim=0) - explained.square().sum(dim=0)) / variances).sum()
         if mismatch is not None:
             total = total + options.conjugate_weight * mismatch(matrix)
         total = total / rows.numel()
