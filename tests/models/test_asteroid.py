@@ -44,7 +44,7 @@ def windows(runs: list[Any]) -> Windows:
 def delay_vectors(model: Asteroid, windows: Windows) -> torch.Tensor:
     """What the primary map says at every row, caught on its way."""
     caught: list[torch.Tensor] = []
-    handle = model.primary.register_forward_hook(lambda module, inputs, output: caught.append(output))
+    handle = model.primary.register_forward_hook(lambda module, inputs, output: caught.append(output[0]))
     model.departures(windows.history, windows.times)
     handle.remove()
     return caught[0]
@@ -77,10 +77,10 @@ def test_a_frame_of_the_decoder_knows_of_no_later_proposal(windows: Windows) -> 
     answers = []
     for shift in (0.0, 0.5):
 
-        def proposed(module: Any, inputs: Any, output: torch.Tensor, shift: float = shift) -> torch.Tensor:
-            moved = output.clone()
+        def proposed(module: Any, inputs: Any, output: Any, shift: float = shift) -> Any:
+            moved = output[0].clone()
             moved[..., [2, 3, 6, 7]] += shift  # displacements and velocities of the third and fourth frame
-            return moved
+            return moved, output[1]
 
         handle = model.primary.register_forward_hook(proposed)
         answers.append(model.departures(windows.history, windows.times))
@@ -121,6 +121,72 @@ def test_each_term_has_gradients_of_its_own(windows: Windows, name: str) -> None
     assert all(p.grad is None or float(p.grad.abs().max()) == 0.0 for p in model.decoder.parameters()), "the forecast is not pulled"
 
 
+def shaken_past(windows: Windows, size: float) -> Windows:
+    """Windows whose earlier frames are off by errors of this size in Å, and of a quarter of it per fs."""
+    generator = torch.Generator().manual_seed(3)
+    frames = list(windows.history)
+    for index in range(len(frames) - 1):
+        noise = size * torch.randn(2, *frames[0].positions.shape, generator=generator, dtype=torch.float64)
+        frame = frames[index]
+        frames[index] = frame.with_(positions=frame.positions + noise[0], velocities=frame.velocities + 0.25 * noise[1])
+    return Windows(tuple(frames), windows.times, windows.positions, windows.velocities)
+
+
+def change(model: Asteroid, windows: Windows, size: float) -> float:
+    """Root mean square change of the last forecast frame in Å when the past is off by ``size``."""
+    plain, other = (model.departures(w.history, w.times).positions[-1] for w in (windows, shaken_past(windows, size)))
+    return float((other - plain).square().mean().sqrt().detach())
+
+
+def test_what_a_wrong_past_can_do_is_bounded(windows: Windows) -> None:
+    model = build(autoregressive=False).double().eval()
+    model.scales.fill_(0.1)
+    assert change(model, windows, 1.0) < 2.0 * change(model, windows, 0.1), "however wrong it is"
+    with torch.no_grad():
+        model.primary.trust.bias.fill_(-20.0)
+    assert change(model, windows, 1.0) < 1e-6, "not at all where it is not trusted"
+
+
+def test_a_past_that_the_last_frame_implies_adds_nothing(windows: Windows) -> None:
+    model = randomised(build(autoregressive=False))
+    primary = model.primary
+    caught: list[Any] = []
+    handle = primary.register_forward_hook(lambda module, inputs, output: caught.append(inputs))
+    model.departures(windows.history, windows.times)
+    handle.remove()
+    _, *token = caught[0]
+    _, expected = primary(caught[0][0], *token)
+    anchored = build(autoregressive=False, innovation=False).double()
+    anchored.load_state_dict(model.state_dict())
+    torch.testing.assert_close(primary(expected, *token)[0], anchored.primary(expected, *token)[0])
+    assert not torch.allclose(primary(2.0 * expected, *token)[0], anchored.primary(expected, *token)[0])
+
+
+def test_training_on_its_own_past_starts_from_true_frames(runs: list[Any]) -> None:
+    """The second forecast sees the truth now, and behind it the forces of the first forecast."""
+    windows = window_source(runs, 8.0, Asteroid.timing(OPTIONS, 4.0)).draw(4, 1)
+    model = randomised(build())
+    seen: list[Any] = []
+
+    def watched(history: Any, times: torch.Tensor, known: Any = model.conserving_departures) -> Any:
+        seen.append((history, known(history, times)))
+        return seen[-1][1]
+
+    model.conserving_departures = watched  # type: ignore[method-assign]
+    scales = Scales(torch.ones(4), torch.ones(4), 1.0)
+    unrolled_loss(model, windows, scales, 2, own_past=True)
+    (first, told), (second, _) = seen
+    torch.testing.assert_close(second[-1].positions, windows.positions[3])
+    torch.testing.assert_close(second[-1].velocities, windows.velocities[3])
+    assert not any(state.positions.requires_grad for state in second)
+    kick = (told.velocities[2] - told.velocities[3]).detach()
+    torch.testing.assert_close(second[-2].velocities - second[-1].velocities, kick)
+    flown = second[-1].positions - second[-1].velocities
+    bent = (told.positions[2] - told.positions[3] + told.velocities[3]).detach()
+    torch.testing.assert_close(second[-2].positions - flown, bent)
+    assert second[-2].time.tolist() == (first[-1].time + 3.0).tolist()
+
+
 def test_the_known_term_vanishes_for_the_truth(windows: Windows) -> None:
     from forcefree.models.asteroid_terms import sti_penalty
     from forcefree.nn.delay import departures_from
@@ -132,7 +198,7 @@ def test_the_known_term_vanishes_for_the_truth(windows: Windows) -> None:
     scale = torch.full((windows.history[0].n_atoms, 1, 1), 0.1, dtype=torch.float64)
     truth = departures_from(whole, faster, steps, rows, 1.0) / scale
     past = model.modes((whole[:6], faster[:6]), scale)
-    terms = {"scale": scale, "spread": model.primary.spread.double(), "past": past, "recovered": past}
+    terms = {"scale": scale, "spread": model.primary.spread.double(), "past": past, "recovered": (past, past)}
     found = sti_penalty(model.config, (whole[:6], faster[:6]), truth, truth[-1], **terms)
     wrong = sti_penalty(model.config, (whole[:6], faster[:6]), 1.1 * truth, truth[-1], **terms)
     assert float(found) < 1e-20
@@ -148,6 +214,7 @@ def test_it_learns_is_written_and_runs(tmp_path: Path, runs: list[Any], windows:
             "optimizer": {"steps": 60, "warmup": 5, "batch": 12, "learning_rate": 0.01, "ema": 0.9},
             "validation": {"every": 30, "windows": 24, "rollouts": 4, "segments": 2},
             "unroll": 2,
+            "own_past": True,
             "output": str(tmp_path / "m.safetensors"),
         },
         "test",

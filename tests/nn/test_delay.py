@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ase import Atoms
 from torch import Tensor
 
-from forcefree.nn.delay import DelayModes, departures_from
+from forcefree.nn.delay import DelayModes, brought_along, departures_from
+from forcefree.state import State
 
 
 def vibration(frequency: float, frames: int, phase: float = 0.7) -> tuple[Tensor, Tensor]:
@@ -47,3 +49,20 @@ def test_modes_are_of_order_one_and_noise_below_the_resolution_is_not_amplified(
     assert float((noise @ sharp.basis).square().mean().sqrt()) > 100.0
     assert float(sharp.spread[7]) == pytest.approx(1.0)
     assert bool((sharp.spread[:7] < sharp.spread[1:8]).all())
+
+
+def test_atoms_that_moved_differently_all_along_felt_the_same_forces() -> None:
+    positions, velocities = vibration(0.4, 6)
+    state = State.from_atoms([Atoms("H")])
+    frames = [
+        state.with_(positions=x, velocities=v, time=torch.full_like(state.time, float(t)))
+        for t, (x, v) in enumerate(zip(positions, velocities, strict=True))
+    ]
+    shift, kick = torch.tensor([[0.1, -0.2, 0.3]], dtype=torch.float64), torch.tensor([[0.01, 0.02, -0.03]], dtype=torch.float64)
+    moved = [brought_along(frame, frames[-1].time, shift, kick) for frame in frames]
+    torch.testing.assert_close(moved[-1].positions, positions[-1] + shift)
+    torch.testing.assert_close(moved[0].velocities, velocities[0] + kick)
+    rows, steps = torch.tensor([5]), -torch.arange(1, 6)
+    before = departures_from(positions, velocities, steps, rows, 1.0)
+    after = departures_from(torch.stack([f.positions for f in moved]), torch.stack([f.velocities for f in moved]), steps, rows, 1.0)
+    torch.testing.assert_close(after, before, rtol=0.0, atol=1e-12)

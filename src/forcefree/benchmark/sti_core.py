@@ -1,20 +1,28 @@
-"""The STI core alone, on any series: fitted to one window of many variables, it forecasts a target several steps ahead.
+r"""The STI core alone, on any series, in closed form: fitted to one window of many variables, it forecasts a target several steps ahead.
 
-A causal Transformer over time is the primary map F from states to delay vectors, a pointwise network the conjugate map G back. Three losses, as in
-ASTEROID: known entries of the Hankel matrix, agreement along its anti-diagonals, and the state recovered from its delay vector.
+As in ASTEROID, one primary map F serves all variables: it reads the recent past of a variable and says its delay vector. So a
+window of m frames of D variables holds D times as many examples, at states that the target has not been through itself.
+F is linear in fixed features, :math:`Y = \Phi A`, and so A can be eliminated. What is left of its ridge regression,
+
+.. math:: J(u) = \sum_r \sigma_r^{-2} \min_A \big( |Y_r(u) - \Phi A_r|^2 + \lambda |A_r|^2 \big) + w_c \sum |G(y(u)) - x|^2,
+
+is a quadratic form in the unknown future u of all variables, over all rows r of the Hankel matrix at once: each unknown stands on one
+anti-diagonal and is one number. The second term asks the conjugate map G, fitted to the known delay vectors, to find the past from the
+future. u starts at what F says of the last frame and is the minimum of J.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from forcefree.nn.hankel import hankel, inconsistency, known, unhankel
-from forcefree.nn.perceptron import perceptron
+from forcefree.benchmark.kernel_features import KernelFeatures, Ridge, chosen_features
+from forcefree.nn.hankel import hankel
 
 Floats = NDArray[np.float64]
 
@@ -25,74 +33,61 @@ class StiOptions:
 
     Attributes:
         ahead: Values to forecast, L - 1.
-        channels: Width.
-        steps: Optimizer steps.
-        learning_rate: Of Adam, at the start of a cosine.
-        ridge: Penalty of the regression at which the primary map starts.
-        known_weight: Of the known entries.
-        consistency_weight: Of the agreement along anti-diagonals.
-        conjugate_weight: Of the recovered state.
+        delays: Frames of its past that F sees of a variable.
+        shared: One map for all variables; otherwise F reads the whole state x of a frame and knows the target's delay vectors alone.
+        components: Principal components of what F and G read.
+        resolution: Relative to the standard deviation of the window, below which they do not look.
+        landmarks: Kernels of a map.
+        consistent: Find the future from all rows at once; otherwise it is what F says of the last frame.
+        conjugate_weight: Of the conjugate map, zero to leave it out; it needs ``consistent``.
+        iterations: Most steps of the minimisation.
     """
 
     ahead: int = 15
-    channels: int = 64
-    steps: int = 60
-    learning_rate: float = 1e-3
-    ridge: float = 3.0
-    known_weight: float = 1.0
-    consistency_weight: float = 1.0
-    conjugate_weight: float = 0.3
+    delays: int = 6
+    shared: bool = True
+    components: int = 6
+    resolution: float = 1e-4
+    landmarks: int = 500
+    consistent: bool = True
+    conjugate_weight: float = 1.0
+    iterations: int = 15
 
 
-class StiCore(nn.Module):
-    """Primary and conjugate map of one window.
+@dataclass(frozen=True)
+class Tokens:
+    """What the maps are fitted to: every variable at every frame.
 
-    Delay vectors are counted from the present value of the target, as departures from free flight are for molecules.
-    A window has fewer frames than the state has variables, so the primary map starts where it is well posed: at the ridge
-    regression of the known entries, with a causal Transformer beside it that starts silent.
-
-    Args:
-        variables: D, of the observed state.
-        length: L, of a delay vector.
-        channels: Width.
+    Attributes:
+        series: Known values in units of the standard deviation, shape (m, n_series); the target is the first.
+        inputs: What F reads, shape (n_rows, n_series, n_inputs); the rows are the last frames of the window.
     """
 
-    def __init__(self, variables: int, length: int, channels: int) -> None:
-        super().__init__()
-        self.into = nn.Linear(variables, channels)
-        self.attention = nn.MultiheadAttention(channels, 4)
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
-        self.mix = perceptron(channels, 2 * channels, channels)
-        self.linear = nn.Linear(variables, length)
-        self.out = nn.Linear(channels, length, bias=False)
-        nn.init.zeros_(self.out.weight)
-        self.conjugate = perceptron(length, channels, channels, variables)
+    series: Tensor
+    inputs: Tensor
 
-    def start(self, states: Tensor, truth: Tensor, seen: Tensor, ridge: float) -> None:
-        """Set the linear part to the ridge regression of the known entries of each row of the Hankel matrix.
+    @classmethod
+    def of(cls, states: Tensor, target: Tensor, options: StiOptions) -> Tokens:
+        """Tokens of states (m, D) and a target (m,)."""
+        if not options.shared:
+            return cls(target[:, None], states[:, None])
+        series = torch.cat([target[:, None], states], dim=1)
+        return cls(series, hankel(series, options.delays).transpose(1, 2))
 
-        Args:
-            states: Shape (m, D).
-            truth: Delay vectors, shape (m, L).
-            seen: Which of their entries are known, shape (m, L).
-            ridge: Penalty on the weights.
-        """
-        with torch.no_grad():
-            for lead in range(truth.shape[1]):
-                rows = seen[:, lead]
-                inputs, mean = states[rows], truth[rows, lead].mean()
-                gram = inputs @ inputs.T + ridge * torch.eye(len(inputs))
-                self.linear.weight[lead] = inputs.T @ torch.linalg.solve(gram, truth[rows, lead] - mean)
-                self.linear.bias[lead] = mean
+    @property
+    def present(self) -> Tensor:
+        """The value of each token now, shape (n_rows, n_series)."""
+        return self.series[-len(self.inputs) :]
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Delay vectors (m, L) of states (m, D); none knows of a later state."""
-        tokens = torch.tanh(self.into(states))
-        later = torch.ones(len(tokens), len(tokens), dtype=torch.bool).triu(1)
-        heard, _ = self.attention(tokens, tokens, tokens, attn_mask=later, need_weights=False)
-        tokens = self.norms[0](tokens + heard)
-        delay: Tensor = self.linear(states) + self.out(self.norms[1](tokens + self.mix(tokens)))
-        return delay
+    def flat(self, rows: slice) -> Tensor:
+        """Inputs of some rows, one token after another."""
+        return self.inputs[rows].flatten(0, 1)
+
+    def ahead(self, future: Tensor) -> Tensor:
+        """Hankel matrix: change of each token's value in the next frames, shape (n_rows, n_series, ahead)."""
+        whole = torch.cat([self.present, future])
+        changes: Tensor = (hankel(whole, len(future) + 1)[:, 1:] - self.present[:, None]).transpose(1, 2)
+        return changes
 
 
 def forecast(states: Floats, target: Floats, seed: int, options: StiOptions | None = None) -> Floats:
@@ -101,34 +96,85 @@ def forecast(states: Floats, target: Floats, seed: int, options: StiOptions | No
     Args:
         states: Shape (m, D).
         target: Shape (m,).
-        seed: Of the weights.
+        seed: Of the choice of landmarks.
         options: How it is fitted.
 
     Returns:
         Shape (ahead,), in the unit of the target.
     """
     options = options or StiOptions()
-    m, length = len(target), options.ahead + 1
-    mean, scale = float(target.mean()), float(target.std()) + 1e-12
-    inputs = torch.from_numpy((states - states.mean(axis=0)) / (states.std(axis=0) + 1e-12)).float()
-    padded = torch.nn.functional.pad(torch.from_numpy((target - mean) / scale).float(), (0, length - 1))
-    seen, present = known(m, length), padded[:m, None]
-    truth = hankel(padded, length) - present
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        core = StiCore(inputs.shape[1], length, options.channels)
-    core.start(inputs, truth, seen, options.ridge)
-    optimizer = torch.optim.Adam(core.parameters(), lr=options.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    for _ in range(options.steps):
+    scale = float(states.std()) + 1e-12
+    tokens = Tokens.of(torch.from_numpy(states / scale), torch.from_numpy(target / scale), options)
+    generator = torch.Generator().manual_seed(seed)
+    complete = slice(0, len(tokens.inputs) - options.ahead)
+    unknown = tokens.series.new_zeros(options.ahead, tokens.series.shape[1])
+    truth = tokens.ahead(unknown)
+    sizes = (options.components, options.resolution, options.landmarks)
+    features, ridge = chosen_features(tokens.flat(complete), truth[complete].flatten(0, 1), *sizes, generator)
+    values = features(tokens.flat(slice(None))).view(*tokens.inputs.shape[:2], -1)
+    changes, variances = [], []
+    for lead in range(1, options.ahead + 1):
+        seen = slice(0, len(values) - lead)
+        fit = Ridge.fit(values[seen].flatten(0, 1), truth[seen, :, lead - 1].reshape(-1, 1), ridge)
+        changes.append((values[-1] @ fit.weights)[:, 0])
+        variances.append(fit.variance)
+    future = tokens.series[-1] + torch.stack(changes)
+    if options.consistent:
+        mismatch = _conjugate(tokens, truth, features, ridge, options, generator) if options.conjugate_weight else None
+        future = _most_consistent(tokens, future, values, ridge, torch.cat(variances), mismatch, options)
+    found: Floats = scale * future[:, 0].numpy()
+    return found
+
+
+def _most_consistent(
+    tokens: Tokens,
+    start: Tensor,
+    values: Tensor,
+    ridge: float,
+    variances: Tensor,
+    mismatch: Callable[[Tensor], Tensor] | None,
+    options: StiOptions,
+) -> Tensor:
+    """The future (ahead, n_series) at the minimum of J, by L-BFGS from ``start``; only the last rows of the matrix depend on it."""
+    early, late = (values[part].flatten(0, 1) for part in (slice(0, -options.ahead), slice(-options.ahead, None)))
+    gram = early.T @ early + late.T @ late + ridge * torch.eye(values.shape[-1], dtype=values.dtype)
+    root = torch.linalg.cholesky(gram)
+    constant = early.T @ tokens.ahead(start)[: -options.ahead].flatten(0, 1)
+    future = start.clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([future], max_iter=options.iterations, history_size=20, line_search_fn="strong_wolfe")
+
+    def objective() -> Tensor:
         optimizer.zero_grad()
-        delay = core(inputs)
-        loss = options.known_weight * (delay - truth)[seen].square().mean()
-        loss = loss + options.consistency_weight * inconsistency(present + delay, m)
-        loss = loss + options.conjugate_weight * (core.conjugate(delay) - inputs).square().mean()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():
-        series: Floats = unhankel(present + core(inputs))[m:].double().numpy()
-    return mean + scale * series
+        matrix = tokens.ahead(future)[-options.ahead :]
+        rows = matrix.flatten(0, 1)
+        explained = torch.linalg.solve_triangular(root, constant + late.T @ rows, upper=False)
+        total: Tensor = ((rows.square().sum(dim=0) - explained.square().sum(dim=0)) / variances).sum()
+        if mismatch is not None:
+            total = total + options.conjugate_weight * mismatch(matrix)
+        total = total / rows.numel()
+        torch.autograd.backward(total)
+        return total
+
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
+    return future.detach()
+
+
+def _conjugate(
+    tokens: Tokens, truth: Tensor, features: KernelFeatures, ridge: float, options: StiOptions, generator: torch.Generator
+) -> Callable[[Tensor], Tensor]:
+    """Fit G, as wide as F, to the complete delay vectors.
+
+    Returns:
+        What it misses of the past, given the last rows of the matrix, in units of its residuals.
+    """
+    complete, later = slice(0, len(truth) - options.ahead), slice(len(truth) - options.ahead, None)
+    known, past = truth[complete].flatten(0, 1), features.whitened(tokens.flat(complete))
+    back = KernelFeatures.of(known, options.components, options.resolution, options.landmarks, features.width, generator)
+    fit = Ridge.fit(back(known), past, ridge)
+    wanted = features.whitened(tokens.flat(later))
+
+    def mismatch(matrix: Tensor) -> Tensor:
+        found = back(matrix.flatten(0, 1)) @ fit.weights
+        return ((found - wanted).square() / fit.variance).sum()
+
+    return mismatch

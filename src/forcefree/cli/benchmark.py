@@ -81,3 +81,39 @@ def md17_surrogate(
         path = output / f"md17_{field.name.split('.')[0]}.npz"
         temperature = make_surrogate(field, path, frames=frames, seed=seed)
         typer.echo(f"{path}: {frames} frames at {temperature:.1f} K")
+
+
+@benchmark.command("forecast")
+def forecast(
+    lorenz: Annotated[int, typer.Option(min=0, help="Seeds of 90 coupled Lorenz variables, 15 steps ahead from 50 frames.")] = 0,
+    held_out: Annotated[Path | None, typer.Option(help="Runs that no model saw, made by forcefree reference.")] = None,
+    md17: Annotated[Path | None, typer.Option(help="Window of a published MD17 trajectory (npz with pos, vel, Z, dt).")] = None,
+    training: Annotated[list[Path] | None, typer.Option(help="Runs to which the ridge baseline is fitted.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="NAME=FILE or NAME=FILE@FRAMES; repeat a name for training seeds.")] = None,
+    spacing: Annotated[float, typer.Option(min=1e-3, help="fs between frames.")] = 1.0,
+    windows: Annotated[int, typer.Option(min=1, help="Windows of each group of held-out runs.")] = 256,
+    costly: Annotated[int, typer.Option(min=0, help="Windows for ARNN and normal modes.")] = 0,
+    output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("forecast.json"),
+) -> None:
+    """Forecast the next frames from a window of frames, and compare with what needs no network.
+
+    Lorenz: normalised RMSE of the STI core, its ablations, ARNN and copying. Molecules: MAE, RMSE, ADE and FDE in Å after 4, 8, 16 and
+    32 steps, raw and superposed, of models used again and again on their own forecasts, beside copy-last, ballistic,
+    quadratic, Hankel-DMD, ridge autoregression, ARNN and normal modes.
+
+    \b
+    Examples:
+      forcefree benchmark forecast --lorenz 16
+      forcefree benchmark forecast --held-out held-out.h5 --training reference.h5 --model trajcast=trajcast-ethanol --costly 3
+    """  # noqa: D301
+    import torch
+
+    from forcefree.benchmark.forecast_run import ForecastProtocol, run_forecast
+    from forcefree.benchmark.table import Table
+
+    torch.set_num_threads(1)
+    protocol = ForecastProtocol(
+        lorenz=lorenz, held_out=held_out, md17=md17, training=tuple(training or ()), models=tuple(model or ()),
+        spacing=spacing, windows=windows, costly=costly,
+    )  # fmt: skip
+    run_forecast(protocol, Table(output.stem, output.parent))

@@ -16,7 +16,8 @@ from forcefree.errors import ForcefreeError
 from forcefree.graph import Neighbours, Pairs
 from forcefree.models.asteroid_config import AsteroidConfig
 from forcefree.models.asteroid_decoder import Decoder, Present
-from forcefree.models.asteroid_encoder import Encoder, PrimaryMap
+from forcefree.models.asteroid_encoder import Encoder
+from forcefree.models.asteroid_primary import PrimaryMap
 from forcefree.models.asteroid_terms import ConjugateMap, sti_penalty
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
@@ -33,7 +34,8 @@ class Asteroid(Forecaster):
     """A window of frames in, the next frames out.
 
     Every frame of the window is seen from itself: its pairs of atoms, and how the recent past of its atoms departs from the
-    free flight that ends in it. Nothing absolute enters, so that the forecast turns and moves with the window.
+    free flight that ends in it. Nothing absolute enters, so that the forecast turns and moves with the window. The last frame
+    alone anchors the forecast; the past corrects it.
 
     Args:
         card: Elements, cutoff, history, fixed times and the architecture's options.
@@ -58,8 +60,8 @@ class Asteroid(Forecaster):
         config, n_species, self.horizon = self.config, len(card.species), len(timing["fixed_times"])
         modes = DelayModes.of(config.lags, self.horizon, config.spacing, config.noise)
         self.frames = FramePairs(config.radial_functions, n_species, card.cutoff)
-        self.encoder = Encoder(config, n_species, modes.basis.shape[1], self.frames.n_features)
-        self.primary = PrimaryMap(modes, n_species, config.channels)
+        self.encoder = Encoder(config, n_species, self.frames.n_features)
+        self.primary = PrimaryMap(config, modes, n_species)
         self.decoder = Decoder(config, self.horizon, self.frames.n_features, modes.spread) if config.autoregressive else None
         self.conjugate = (
             ConjugateMap(n_species, config.channels, len(modes.spread), modes.basis.shape[1]) if config.conjugate_weight else None
@@ -96,8 +98,8 @@ class Asteroid(Forecaster):
         modes = self.modes(window, scale)
         pairs = self._neighbours(last, 2.0 * float((window[0] - last.positions).detach().norm(dim=-1).max()))
         around, separations, velocities = self._surroundings(window, rows, pairs, species, last, precision)
-        scalars, vectors = self.encoder(modes, species, around)
-        delay = self.primary(modes, vectors, species, around.voice)
+        scalars, vectors = self.encoder(len(rows), species, around)
+        delay, expected = self.primary(modes, scalars, vectors, species, around.voice)
         forecast: Tensor = delay[-1]
         if self.decoder is not None:
             near = None if around.closeness is None else around.closeness[-1:]
@@ -106,7 +108,9 @@ class Asteroid(Forecaster):
         penalty = None
         if self.training and config.uses_sti:
             recovered = modes if self.conjugate is None else self._recovered(delay, species)
-            penalty = sti_penalty(config, window, delay, forecast, scale=scale, spread=self.primary.spread, past=modes, recovered=recovered)
+            penalty = sti_penalty(
+                config, window, delay, forecast, scale=scale, spread=self.primary.spread, past=modes, recovered=(recovered, expected)
+            )
         return Departures(*self._at(scale * forecast, times, last), around.voice[-1], penalty)
 
     def modes(self, window: tuple[Tensor, Tensor], scale: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from forcefree.settings import Settings
 class AsteroidConfig(Settings):
     """Window, widths and the weights of the STI terms of ASTEROID."""
 
-    window: int = Field(default=8, ge=2)
+    window: int = Field(default=6, ge=2)
     """Frames that a forecast starts from."""
 
     spacing: float = Field(default=1.0, gt=0.0)
@@ -19,8 +19,11 @@ class AsteroidConfig(Settings):
     lags: int = Field(default=3, ge=1)
     """Earlier frames in the delay vector of a frame; frames that have as many before them are rows of the Hankel matrix."""
 
-    noise: float = Field(default=1e-3, gt=0.0)
+    noise: float = Field(default=0.1, gt=0.0)
     """Resolution of the delay vectors, relative to the departure from free flight at ``t_max``; larger for rougher rollouts."""
+
+    innovation: bool = True
+    """Correct the forecast by how the observed past differs from the one that the last frame implies."""
 
     channels: int = Field(default=32, ge=4)
     """Scalars and vectors per atom and frame."""
@@ -47,7 +50,7 @@ class AsteroidConfig(Settings):
     """Correct the forecast of the primary map frame by frame; without it that forecast is final."""
 
     known_weight: float = Field(default=0.1, ge=0.0)
-    """Weight of errors of the primary map at known entries of the Hankel matrix."""
+    """Weight of errors of the primary map at known entries of the Hankel matrix, the past among them."""
 
     consistency_weight: float = Field(default=0.03, ge=0.0)
     """Weight of disagreement along its anti-diagonals."""

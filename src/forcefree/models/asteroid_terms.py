@@ -44,7 +44,7 @@ def sti_penalty(
     scale: Tensor,
     spread: Tensor,
     past: Tensor,
-    recovered: Tensor,
+    recovered: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Weighted sum of the three terms; none of them needs the true future.
 
@@ -56,7 +56,7 @@ def sti_penalty(
         scale: Å, shape (n_atoms, 1, 1).
         spread: Typical departures, shape (2 horizon,).
         past: Coordinates of the past of every row, shape (n_rows, n_atoms, 3, n_modes).
-        recovered: The same from the conjugate map.
+        recovered: The same from the conjugate map, and as the tokens expect it.
 
     Returns:
         A dimensionless scalar.
@@ -67,7 +67,8 @@ def sti_penalty(
     seen = (rows[:, None] + steps < frames).repeat(1, 2)[:, None, None].expand_as(delay)
     truth = departures_from(*window, steps, rows, config.spacing).to(delay) / scale
     known = (((delay - truth) / spread)[seen]).square().mean() if bool(seen.any()) else delay.new_zeros(())
-    total = config.known_weight * known + config.conjugate_weight * (recovered - past).square().mean()
+    known = known + (recovered[1] - past).square().mean()
+    total = config.known_weight * known + config.conjugate_weight * (recovered[0] - past).square().mean()
     if len(rows) > 1:
         final = torch.cat([delay[:-1], forecast.detach()[None]])
         total = total + config.consistency_weight * inconsistency(_from_last(window, final, rows, scale, config.spacing), len(rows))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from forcefree.state import State
+
 _HIGHEST = 0.75  # rad/fs, just above the O-H stretch
 _FREQUENCIES = 400
 
@@ -70,6 +72,19 @@ def departures_from(positions: Tensor, velocities: Tensor, steps: Tensor, rows: 
     moved = positions[there] - positions[rows][:, None] - velocities[rows][:, None] * elapsed
     faster = spacing * (velocities[there] - velocities[rows][:, None])
     return torch.cat([moved, faster], dim=1).permute(0, 2, 3, 1)
+
+
+def brought_along(frame: State, time: Tensor, shift: Tensor, kick: Tensor) -> State:
+    """An earlier frame of atoms that had moved differently all along: departures of the past from free flight stay as they are.
+
+    Args:
+        frame: As it was.
+        time: fs, of the present frame, shape (n_systems,).
+        shift: How far the present frame lies from where it was, Å, shape (n_atoms, 3).
+        kick: How much faster its atoms are, Å/fs, shape (n_atoms, 3).
+    """
+    age = (frame.time - time)[frame.system, None]
+    return frame.with_(positions=frame.positions + shift + age * kick, velocities=frame.velocities + kick)
 
 
 def _signals(times: Tensor, spacing: float) -> Tensor:

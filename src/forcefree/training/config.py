@@ -105,6 +105,10 @@ class TrainingConfig(Settings):
     unroll: int = Field(default=1, ge=1)
     """Forecasts one after another through which the loss is taken."""
 
+    own_past: bool = False
+    """For models of several frames, with ``unroll`` of two or more: every forecast starts in a true frame, but the past that leads to
+    it, after the first, is the model's own forecast. So a model learns how far to trust a past that is not exact."""
+
     energy_weight: float = Field(default=0.0, ge=0.0)
     """Weight of the error of the total energy in the loss; above zero it needs forces in the data."""
 
@@ -144,6 +148,8 @@ class TrainingConfig(Settings):
             raise ValueError(f"optimizer.warmup ({self.optimizer.warmup}) must not exceed optimizer.steps ({self.optimizer.steps})")
         if any(factor <= 0.0 for factor in self.rate_factors.values()):
             raise ValueError(f"rate_factors must be positive, not {self.rate_factors}; a block that must not change is named in freeze")
+        if self.own_past and self.unroll < 2:
+            raise ValueError(f"own_past needs unroll of at least 2, not {self.unroll}; the first forecast always has a true past")
         if self.output.suffix != ".safetensors":
             raise ValueError(f"output must end in .safetensors, not '{self.output.name}'")
         return self

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.nn.delay import brought_along
 from forcefree.state import State
 from forcefree.training.windows import Windows, WindowSource
 from forcefree.units import KINETIC_UNIT
@@ -45,7 +46,14 @@ class Scales:
 
 
 def unrolled_loss(
-    model: Forecaster, windows: Windows, scales: Scales, unroll: int = 1, energy_weight: float = 0.0, reversal_weight: float = 0.0
+    model: Forecaster,
+    windows: Windows,
+    scales: Scales,
+    unroll: int = 1,
+    energy_weight: float = 0.0,
+    reversal_weight: float = 0.0,
+    *,
+    own_past: bool = False,
 ) -> Tensor:
     """Mean squared mass-weighted error of positions and velocities over all times of ``unroll`` forecasts in a row.
 
@@ -59,6 +67,8 @@ def unrolled_loss(
         unroll: Forecasts one after another.
         energy_weight: Weight of the squared error of the total energy, to first order in the errors; needs forces.
         reversal_weight: Weight of the squared error of going back to where the forecast started; for models of one frame.
+        own_past: Start every forecast after the first in the true frame, with the model's own forecast, through which no gradient
+            flows, as the past that leads there; for models of several frames.
 
     Returns:
         A dimensionless number; one means no better than free flight.
@@ -86,6 +96,8 @@ def unrolled_loss(
             total = total + energy_weight * (energy / scales.energy).square().mean()
         if segment + 1 < unroll:
             history = _advanced(history, predicted, times)
+            if own_past:
+                history = _led_to(history, windows.positions[rows][-1], windows.velocities[rows][-1])
             state = history[-1]
     return total / unroll
 
@@ -169,3 +181,12 @@ def _advanced(history: tuple[State, ...], predicted: Departures, times: Tensor) 
         moved, faster = flown + positions.to(flown), state.velocities + velocities.to(flown)
         frames.append(state.with_(positions=moved, velocities=faster, time=state.time + elapsed))
     return (*history, *frames)[-length:]
+
+
+def _led_to(history: tuple[State, ...], positions: Tensor, velocities: Tensor) -> tuple[State, ...]:
+    """The history, without gradient, moved along so that it ends in another frame with the same forces behind it."""
+    last = history[-1]
+    shift, kick = positions - last.positions.detach(), velocities - last.velocities.detach()
+    frames = [state.with_(positions=state.positions.detach(), velocities=state.velocities.detach()) for state in history[:-1]]
+    earlier = (brought_along(state, last.time, shift, kick) for state in frames)
+    return (*earlier, last.with_(positions=positions, velocities=velocities))

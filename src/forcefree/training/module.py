@@ -43,7 +43,10 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
 
     def training_step(self, batch: Windows, batch_idx: int) -> Tensor:  # noqa: ARG002 (Lightning's signature)
         """Loss of one batch; its square root is the relative error that the progress bar shows."""
-        loss = unrolled_loss(self.model, batch, self._scales, self._config.unroll, self._config.energy_weight, self._config.reversal_weight)
+        config = self._config
+        loss = unrolled_loss(
+            self.model, batch, self._scales, config.unroll, config.energy_weight, config.reversal_weight, own_past=config.own_past
+        )
         self.log("error", loss.detach().sqrt(), prog_bar=True, on_step=True, on_epoch=False, batch_size=1)
         loss = loss + self._potential_loss(batch)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)

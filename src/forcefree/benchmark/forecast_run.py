@@ -1,0 +1,150 @@
+"""One run of ``forcefree benchmark forecast``: what is forecast, by whom, and the table that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase.data import atomic_masses
+
+from forcefree.benchmark.baselines import Predictor, RidgeForecast, ballistic, copy_last, hankel_dmd, quadratic
+from forcefree.benchmark.forecast import Figure, Iterated, lorenz_figures, molecule_figures
+from forcefree.benchmark.normal_modes import NormalModes
+from forcefree.benchmark.table import Table
+from forcefree.benchmark.windowed_arnn import ArnnForecast
+from forcefree.data.h5md import read_store
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.files import load
+from forcefree.reference.config import CalculatorConfig
+from forcefree.training.windows import Windows, window_source
+
+HISTORY, HORIZON = 16, 32
+LORENZ_SPACINGS = (0.01, 0.02)
+FIRST_SEED = 200  # seeds below were looked at when the core was built
+_GROUPS = 3  # disjoint sets of held-out runs, whose scatter is the error of a row
+_TRAINING_SHARE = 8  # windows of the ridge baseline for one of the test
+
+
+@dataclass(frozen=True)
+class ForecastProtocol:
+    """What is to be done; each part can be left out.
+
+    Attributes:
+        lorenz: Seeds of coupled Lorenz systems.
+        held_out: Runs that no model saw.
+        md17: Window of a published MD17 trajectory (npz with pos, vel, Z, dt), a test only.
+        training: Runs to which the ridge baseline is fitted.
+        models: NAME=FILE or NAME=FILE@FRAMES kept of each forecast; several of a name are training seeds.
+        spacing: fs between frames.
+        windows: Windows of each group of held-out runs.
+        costly: Windows for ARNN and normal modes; zero leaves them out.
+    """
+
+    lorenz: int = 0
+    held_out: Path | None = None
+    md17: Path | None = None
+    training: tuple[Path, ...] = ()
+    models: tuple[str, ...] = ()
+    spacing: float = 1.0
+    windows: int = 256
+    costly: int = 0
+
+
+def run_forecast(protocol: ForecastProtocol, table: Table) -> None:
+    """Fill the table part by part and save it after each.
+
+    Raises:
+        ForcefreeError: If nothing is asked for, or a file or a model cannot be used.
+    """
+    if not (protocol.lorenz or protocol.held_out or protocol.md17):
+        raise ForcefreeError("nothing to forecast; ask for --lorenz seeds, --held-out runs or an --md17 window")
+    named = named_models(protocol.models)
+    seeds = range(FIRST_SEED, FIRST_SEED + protocol.lorenz)
+    for spacing in LORENZ_SPACINGS if protocol.lorenz else ():
+        for figure in lorenz_figures(seeds, spacing=spacing):
+            _add(table, figure)
+        table.save()
+    timing = {"history_length": HISTORY, "history_spacing": protocol.spacing}
+    horizon = HORIZON * protocol.spacing
+    quick = _baselines(protocol, timing, horizon) | named
+    for label, groups in _groups(protocol).items():
+        sources = [window_source(part, horizon, timing, time_reversal=False, seed=index) for index, part in enumerate(groups)]
+        for figure in molecule_figures(quick, [source.draw(protocol.windows, 0) for source in sources], label):
+            _add(table, figure)
+        if protocol.costly:
+            costly: dict[str, list[Predictor]] = {"ARNN": [ArnnForecast()], "normal modes": [NormalModes(CalculatorConfig())]}
+            few: list[Windows] = [source.draw(protocol.costly, 1) for source in sources]
+            for figure in molecule_figures(costly, few, label):
+                _add(table, figure)
+        table.save()
+
+
+def named_models(pairs: tuple[str, ...]) -> dict[str, list[Predictor]]:
+    """Forecasters by name.
+
+    Args:
+        pairs: NAME=FILE or NAME=FILE@FRAMES.
+
+    Raises:
+        ForcefreeError: If a pair cannot be read or there is no such model.
+    """
+    found: dict[str, list[Predictor]] = {}
+    for pair in pairs:
+        name, given, rest = pair.partition("=")
+        path, _, segment = rest.partition("@")
+        if not given or not path or (segment and not segment.isdigit()):
+            raise ForcefreeError(f"a model is given as NAME=FILE or NAME=FILE@FRAMES, such as trajcast=trajcast-ethanol, not '{pair}'")
+        found.setdefault(name, []).append(Iterated(load(path), int(segment) if segment else None))
+    return found
+
+
+def read_window(path: Path, spacing: float) -> Trajectory:
+    """A window of a published trajectory, thinned to ``spacing`` fs.
+
+    Raises:
+        ForcefreeError: If the file does not hold one, or its frames are no divisor of ``spacing`` apart.
+    """
+    with np.load(path, allow_pickle=False) as data:
+        missing = {"pos", "vel", "Z", "dt"} - set(data.files)
+        if missing:
+            raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
+        own = float(data["dt"])
+        times = own * np.arange(len(data["pos"]), dtype=np.float64)
+        whole = Trajectory(path.stem, data["Z"], atomic_masses[data["Z"]], times, data["pos"], data["vel"].astype(np.float64))
+    stride = round(spacing / own)
+    if stride < 1 or abs(stride * own - spacing) > 1e-6 * spacing:
+        raise ForcefreeError(f"the frames of {path} are {own:g} fs apart, which is no divisor of {spacing:g} fs")
+    return whole.frames(0, len(whole), stride)
+
+
+def _groups(protocol: ForecastProtocol) -> dict[str, list[list[Trajectory]]]:
+    """Disjoint sets of trajectories by what they are."""
+    found: dict[str, list[list[Trajectory]]] = {}
+    if protocol.held_out:
+        runs = list(read_store(protocol.held_out))
+        groups = min(_GROUPS, len(runs))
+        found[f"{protocol.held_out.stem}, {protocol.spacing:g} fs"] = [runs[index::groups] for index in range(groups)]
+    if protocol.md17:
+        found[f"MD17 (true) {protocol.md17.stem}, {protocol.spacing:g} fs"] = [[read_window(protocol.md17, protocol.spacing)]]
+    return found
+
+
+def _baselines(protocol: ForecastProtocol, timing: dict[str, float | int], horizon: float) -> dict[str, list[Predictor]]:
+    """Forecasts that need no network and little time."""
+    found: dict[str, list[Predictor]] = {
+        "copy last": [copy_last],
+        "ballistic": [ballistic],
+        "quadratic": [quadratic],
+        "Hankel-DMD": [hankel_dmd],
+    }
+    training = [run for path in protocol.training for run in read_store(path)]
+    if training:
+        source = window_source(training, horizon, timing, time_reversal=True, seed=7)
+        found["ridge autoregression"] = [RidgeForecast.fit(source.draw(_TRAINING_SHARE * protocol.windows, 0))]
+    return found
+
+
+def _add(table: Table, figure: Figure) -> None:
+    table.add(figure.name, figure.value, figure.unit, at_most=figure.at_most, seeds=figure.seeds, error=figure.error)

@@ -1,0 +1,75 @@
+"""The forecast benchmark: groups, models by name, and a true window read as one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forcefree.benchmark.forecast_run import ForecastProtocol, named_models, read_window, run_forecast
+from forcefree.benchmark.table import Table
+from forcefree.errors import ForcefreeError
+from networks import molecular_dynamics, store
+
+
+def figures(folder: Path) -> dict[str, float]:
+    rows = json.loads((folder / "t.json").read_text(encoding="utf-8"))
+    return {row["figure"]: row["measured"] for row in rows}
+
+
+def test_held_out_runs_are_forecast_by_everybody(tmp_path: Path) -> None:
+    runs = molecular_dynamics(4, 120, every=2, ensemble="nve")
+    held_out, training = store(tmp_path / "held.h5", runs[:3]), store(tmp_path / "training.h5", runs[3:])
+    protocol = ForecastProtocol(held_out=held_out, training=(training,), models=(), windows=8)
+    run_forecast(protocol, Table("t", tmp_path))
+    found = figures(tmp_path)
+    ends = {name: found[f"held, 1 fs, {name}, 8 steps, raw: MAE"] for name in ("copy last", "ballistic", "ridge autoregression")}
+    assert ends["ridge autoregression"] < ends["ballistic"]
+    assert found["held, 1 fs, copy last, 4 steps, raw: MAE"] < ends["copy last"], "errors grow with time"
+    assert found["held, 1 fs, copy last, 8 steps, aligned: RMSE"] <= found["held, 1 fs, copy last, 8 steps, raw: RMSE"]
+
+
+def window(path: Path, **changes: object) -> Path:
+    arrays = {"pos": np.random.default_rng(0).normal(size=(9, 2, 3)), "vel": np.zeros((9, 2, 3)), "Z": np.array([8, 1]), "dt": 0.5}
+    np.savez(path, **{key: value for key, value in (arrays | changes).items() if value is not None})
+    return path
+
+
+def test_a_window_is_thinned_to_the_spacing_asked_for(tmp_path: Path) -> None:
+    path = window(tmp_path / "w.npz")
+    assert len(read_window(path, 0.5)) == 9
+    thin = read_window(path, 2.0)
+    assert thin.times.tolist() == [0.0, 2.0, 4.0]
+    np.testing.assert_array_equal(thin.positions[1], read_window(path, 0.5).positions[4])
+
+
+@pytest.mark.parametrize(
+    ("changes", "spacing", "sentence"),
+    [
+        ({"vel": None}, 1.0, "has no arrays vel"),
+        ({}, 0.75, "0.5 fs apart, which is no divisor of 0.75 fs"),
+        ({}, 0.2, "no divisor of 0.2 fs"),
+    ],
+)
+def test_a_window_that_cannot_be_used_is_said(tmp_path: Path, changes: dict[str, object], spacing: float, sentence: str) -> None:
+    with pytest.raises(ForcefreeError, match=sentence):
+        read_window(window(tmp_path / "w.npz", **changes), spacing)
+
+
+def test_models_of_one_name_are_seeds() -> None:
+    named = named_models(("a=trajcast-ethanol", "a=trajcast-ethanol@2", "b=trajcast-ethanol"))
+    assert {name: len(seeds) for name, seeds in named.items()} == {"a": 2, "b": 1}
+    assert [seed.segment for seed in named["a"]] == [None, 2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pair", ["trajcast-ethanol", "a=", "a=b@x"])
+def test_a_model_without_name_or_file_is_refused(pair: str) -> None:
+    with pytest.raises(ForcefreeError, match="NAME=FILE"):
+        named_models((pair,))
+
+
+def test_asking_for_nothing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ForcefreeError, match="nothing to forecast"):
+        run_forecast(ForecastProtocol(), Table("t", tmp_path))
