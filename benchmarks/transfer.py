@@ -60,7 +60,9 @@ def rollout(
     table: Table, label: str, model: Forecaster, reference: RamachandranMap, arguments: argparse.Namespace
 ) -> RamachandranMap | None:
     """Replicas lost, temperatures, and the map of what was not lost."""
-    name, interval, *corrections = arguments.propagator.split(":")
+    blind = isinstance(model, FreeFlight)
+    name, interval, *corrections = "direct:10".split(":") if blind else arguments.propagator.split(":")
+    duration = "1 ps" if blind else arguments.duration
     with tempfile.TemporaryDirectory() as folder:
         run = simulate(
             model,
@@ -70,16 +72,16 @@ def rollout(
             rotation=False,
             temperature=300.0,
             thermostat_time="1 ps",
-            duration=arguments.duration,
-            propagator="direct" if isinstance(model, FreeFlight) else name,
+            duration=duration,
+            propagator=name,
             interval=float(interval),
-            corrections=int(corrections[0]) if corrections and not isinstance(model, FreeFlight) else None,
+            corrections=int(corrections[0]) if corrections else None,
             save_every="100 fs",
             output=Path(folder) / "transfer.h5",
         )
         kept = [t for index, t in enumerate(run.trajectories()) if index not in run.stopped]
     lost = f"of {arguments.replicas}"
-    table.add(f"{label}: replicas lost in {arguments.duration}", len(run.stopped), lost, seeds=arguments.replicas)
+    table.add(f"{label}: replicas lost in {duration}", len(run.stopped), lost, seeds=arguments.replicas)
     if not kept:
         return None
     temperatures = [run_temperatures(t, conserved_by(kept)) for t in kept]

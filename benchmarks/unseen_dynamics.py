@@ -34,7 +34,7 @@ PEAK = 15.0
 
 def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, output: Path, *, blind: bool = False) -> Simulation:
     """Replicas of one molecule from frames of its reference."""
-    name, interval, *corrections = arguments.propagator.split(":")
+    name, interval, *corrections = "direct:10".split(":") if blind else arguments.propagator.split(":")
     return simulate(
         FreeFlight(model.card) if blind else model,
         reference_starts(arguments.replicas, str(reference)),
@@ -45,10 +45,10 @@ def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, outp
         thermostat_time="1 ps",
         equilibration=None if blind else "1 ps",
         duration="1 ps" if blind else arguments.duration,
-        propagator="direct" if blind else name,
+        propagator=name,
         interval=float(interval),
-        corrections=int(corrections[0]) if corrections and not blind else None,
-        save_every=float(interval) if blind else 4.0,
+        corrections=int(corrections[0]) if corrections else None,
+        save_every=10.0 if blind else 4.0,
         output=output,
     )
 
