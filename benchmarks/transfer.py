@@ -61,7 +61,7 @@ def rollout(
 ) -> RamachandranMap | None:
     """Replicas lost, temperatures, and the map of what was not lost."""
     blind = isinstance(model, FreeFlight)
-    name, interval, *corrections = "direct:10".split(":") if blind else arguments.propagator.split(":")
+    name, interval, *corrections = ["direct", "10"] if blind else arguments.propagator.split(":")
     duration = "1 ps" if blind else arguments.duration
     with tempfile.TemporaryDirectory() as folder:
         run = simulate(

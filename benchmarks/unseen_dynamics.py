@@ -34,7 +34,7 @@ PEAK = 15.0
 
 def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, output: Path, *, blind: bool = False) -> Simulation:
     """Replicas of one molecule from frames of its reference."""
-    name, interval, *corrections = "direct:10".split(":") if blind else arguments.propagator.split(":")
+    name, interval, *corrections = ["direct", "10"] if blind else arguments.propagator.split(":")
     return simulate(
         FreeFlight(model.card) if blind else model,
         reference_starts(arguments.replicas, str(reference)),
