@@ -43,7 +43,7 @@ def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, outp
         rotation=False,
         temperature=300.0,
         thermostat_time="1 ps",
-        equilibration="0 fs" if blind else "1 ps",
+        equilibration="10 fs" if blind else "1 ps",
         duration="1 ps" if blind else arguments.duration,
         propagator=name,
         interval=float(interval),
