@@ -1,4 +1,7 @@
-"""Put the saved results into the README: ``python benchmarks/figures.py`` after the benchmarks have been run."""
+"""Put the saved results into the documents: ``python benchmarks/figures.py`` after the benchmarks have been run.
+
+``docs/figures.md`` gets every figure that has a target, the README how many of each benchmark hold and all that do not.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+VERDICTS = ("holds", "undecided", "missed")
 
 
 def cell(row: dict[str, Any]) -> str:
     """The measured value with its error and unit."""
     value = "not measured" if row["measured"] is None else f"{row['measured']:.3g}"
     error = f" ± {row['error']:.1g}" if row.get("error") else ""
-    return f"{value}{error} {row['unit']}"
+    return f"{value}{error} {row['unit']}".strip()
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -24,20 +28,38 @@ def verdict(row: dict[str, Any]) -> str:
     sign, limit, *_ = row["target"].split()
     if sign == "<=" and row["measured"] is not None and abs(row["measured"]) - 2.0 * (row.get("error") or 0.0) <= float(limit):
         return "undecided"
-    return "**missed**"
+    return "missed"
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    """One figure as a row of a table."""
+    judged = verdict(row)
+    return f"| {name} | {row['figure']} | {row['target'].strip()} | {cell(row)} | {'**missed**' if judged == 'missed' else judged} |"
+
+
+def put(path: Path, lines: list[str]) -> None:
+    """Write lines between the two marks of a document."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
-    lines = ["| results | figure | target | measured | |", "|---|---|---|---|---|"]
+    head = ["| results | figure | target | measured | |", "|---|---|---|---|---|"]
+    counts = ["| results | hold | undecided | missed |", "|---|--:|--:|--:|"]
+    every, open_ones = [], []
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["holds"] is not None]
-        lines += [f"| {path.stem} | {row['figure']} | {row['target']} | {cell(row)} | {verdict(row)} |" for row in rows]
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
-    print(f"{len(lines) - 2} figures with a target are in {readme}")
+        if not rows:
+            continue
+        found = [verdict(row) for row in rows]
+        counts.append(f"| {path.stem} | " + " | ".join(str(found.count(each)) for each in VERDICTS) + " |")
+        every += [line(path.stem, row) for row in rows]
+        open_ones += [line(path.stem, row) for row, judged in zip(rows, found, strict=True) if judged != "holds"]
+    put(ROOT / "docs" / "figures.md", head + every)
+    put(ROOT / "README.md", [*counts, "", "All that do not hold:", "", *head, *open_ones])
+    print(f"{len(every)} figures with a target, of which {len(open_ones)} do not hold")
 
 
 if __name__ == "__main__":
