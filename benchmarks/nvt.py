@@ -46,6 +46,7 @@ def roll(
         save_every=save_every,
         seed=seed,
         output=output,
+        bootstrap=arguments.bootstrap if model.card.history_length > 1 else None,
     )
 
 
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--duration", default="16 ps", help="of each replica, after 2 ps that are not recorded")
     parser.add_argument("--long", default="160 ps", help="of each replica in the longer run")
     parser.add_argument("--results", help="name of the file of results, nvt or nvt_temperatures if not given")
+    parser.add_argument("--bootstrap", default="trajcast-ethanol", help="makes the first window of a model of several frames")
     parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--propagators", nargs="+", default=DEFAULT, metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
@@ -83,7 +85,7 @@ def main() -> None:
     reference = bundled_references().get(arguments.reference, Path(arguments.reference))
     table = Table(arguments.results or ("nvt" if arguments.part == "structure" else "nvt_temperatures"))
     lost = f"of {arguments.replicas}"
-    blind = FreeFlight(model.card)
+    blind = FreeFlight(load("trajcast-ethanol").card)
     with tempfile.TemporaryDirectory() as folder:
         run = roll(blind, "direct:10", arguments, "1 ps", 100.0, 1, Path(folder) / "nvt.h5")
     table.add("no skill, free flight 10 fs: replicas lost within 3 ps", len(run.stopped), lost, seeds=arguments.replicas)
