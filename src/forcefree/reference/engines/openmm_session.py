@@ -23,6 +23,10 @@ _SPEED = 100.0
 """Å/fs in nm/ps."""
 
 
+_PROPERTIES = {"Threads": "1", "Precision": "mixed", "DeterministicForces": "true"}
+"""Of the platforms that have them: one thread per worker, double precision where it accumulates, sums in one order."""
+
+
 class OpenmmSession:
     """A structure under a potential in OpenMM.
 
@@ -43,7 +47,7 @@ class OpenmmSession:
         self.integrator = integrator or velocity_verlet(1.0)
         try:
             platform = openmm.Platform.getPlatformByName(options.platform)
-            properties = {"Threads": "1"} if options.platform == "CPU" else {}
+            properties = {name: value for name, value in _PROPERTIES.items() if name in platform.getPropertyNames()}
             self.context = openmm.Context(system, self.integrator, platform, properties)
         except Exception as error:  # OpenMM raises bare exceptions
             raise ForcefreeError(f"OpenMM cannot run on platform {options.platform}: {' '.join(str(error).split())}") from error
