@@ -45,7 +45,8 @@ class RamachandranMap:
             raise ForcefreeError(f"a dihedral names atom {last}, but the runs have atoms 0 to {len(runs[0].numbers) - 1}")
         edges = np.linspace(-180.0, 180.0, n_bins + 1)
         angles = [np.stack([_dihedral(run, quartet) for quartet in (phi, psi)]) for run in runs]
-        counts = np.histogram2d(*np.concatenate(angles, axis=1), bins=(edges, edges))[0]
+        first, second = np.concatenate(angles, axis=1)
+        counts = np.histogram2d(first, second, bins=(edges, edges))[0]
         return cls(np.asarray(counts, dtype=np.float64))
 
     @property

@@ -21,7 +21,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 from forcefree.reference.engines.choice import build_engine
-from forcefree.reference.engines.openmm_system import load_openmm
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.run import all_runs, record
 from forcefree.reference.summary import energy_drift, kinetic_energies, temperatures
 

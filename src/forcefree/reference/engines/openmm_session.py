@@ -12,16 +12,13 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.engines.engine import Frame
 from forcefree.reference.engines.lower_cell import LowerCell
 from forcefree.reference.engines.openmm_integrators import velocity_verlet
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
-from forcefree.reference.engines.openmm_system import build_system, check_elements, load_openmm
-from forcefree.units import KJ_PER_MOL
+from forcefree.reference.engines.openmm_system import build_system, check_elements
+from forcefree.units import KJ_PER_MOL, NANOMETRE, PICOSECOND
 
-_LENGTH = 0.1
-"""Å in nm."""
-
-_SPEED = 100.0
+_SPEED = NANOMETRE / PICOSECOND
 """Å/fs in nm/ps."""
-
 
 _PROPERTIES = {"Threads": "1", "Precision": "mixed", "DeterministicForces": "true"}
 """Of the platforms that have them: one thread per worker, double precision where it accumulates, sums in one order."""
@@ -60,7 +57,7 @@ class OpenmmSession:
             positions: Å, unwrapped, shape (n_atoms, 3).
             velocities: Å/fs, shape (n_atoms, 3), or None to leave them as they are.
         """
-        self.context.setPositions(self._cell.into(positions) * _LENGTH)
+        self.context.setPositions(self._cell.into(positions) * NANOMETRE)
         if velocities is not None:
             self.context.setVelocities(self._cell.into(velocities) * _SPEED)
 
@@ -72,4 +69,4 @@ class OpenmmSession:
             for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True), state.getForces(asNumpy=True))
         )
         energy = float(state.getPotentialEnergy()._value) * KJ_PER_MOL
-        return Frame(positions / _LENGTH, velocities / _SPEED, energy, forces * (KJ_PER_MOL * _LENGTH))
+        return Frame(positions / NANOMETRE, velocities / _SPEED, energy, forces * (KJ_PER_MOL * NANOMETRE))

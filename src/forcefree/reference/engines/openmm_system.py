@@ -10,24 +10,9 @@ from ase import Atoms
 
 from forcefree.errors import ForcefreeError
 from forcefree.reference.engines.lower_cell import LowerCell
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
-
-_MISSING = "the calculator 'openmm' needs the package openmm; install it with: pip install 'forcefree[openmm]'"
-_NANOMETRE = 0.1
-
-
-def load_openmm() -> Any:
-    """The module ``openmm``.
-
-    Raises:
-        ForcefreeError: If it is not installed.
-    """
-    try:
-        import openmm
-        import openmm.app
-    except ImportError as error:
-        raise ForcefreeError(_MISSING) from error
-    return openmm
+from forcefree.units import NANOMETRE
 
 
 def build_system(options: OpenmmOptions, atoms: Atoms) -> Any:
@@ -58,7 +43,7 @@ def build_system(options: OpenmmOptions, atoms: Atoms) -> Any:
     for index, mass in enumerate(atoms.get_masses()):
         system.setParticleMass(index, float(mass))
     if periodic:
-        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in (LowerCell.of(atoms.cell.array).matrix * _NANOMETRE).tolist()))
+        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in (LowerCell.of(atoms.cell.array).matrix * NANOMETRE).tolist()))
     return system
 
 
@@ -89,7 +74,7 @@ def _system(options_json: str, periodic: bool) -> Any:
         return openmm.app.ForceField(*options.force_field).createSystem(
             topology,
             nonbondedMethod=methods[periodic],
-            nonbondedCutoff=options.cutoff * _NANOMETRE,
+            nonbondedCutoff=options.cutoff * NANOMETRE,
             constraints=None,
             rigidWater=False,
             removeCMMotion=False,
