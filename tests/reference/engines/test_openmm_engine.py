@@ -189,6 +189,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
         load_openmm()
 
 
-def test_dynamics_that_runs_away_asks_for_a_shorter_step(run_of: RunOf) -> None:
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_dynamics_that_runs_away_asks_for_a_shorter_step(run_of: RunOf, platform: str) -> None:
+    calculator = {**AMBER, "options": {**AMBER["options"], "platform": platform}}
     with pytest.raises(ForcefreeError, match=r"run_0000 at 300 K ran away \(.*\); use a time step shorter than 15 fs"):
-        run_of(AMBER, read(PDB), timestep=15.0, temperatures=[300], recording={"duration": 300.0, "every": 150.0})
+        run_of(calculator, read(PDB), timestep=15.0, temperatures=[300], recording={"duration": 300.0, "every": 150.0})

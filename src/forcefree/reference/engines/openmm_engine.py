@@ -11,7 +11,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from forcefree.data.trajectory import Floats
 from forcefree.reference.config import ReferenceConfig
-from forcefree.reference.engines.engine import Engine, Frame, RunawayError
+from forcefree.reference.engines.engine import Engine, Frame
 from forcefree.reference.engines.openmm_integrators import velocity_rescaling, velocity_verlet
 from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
@@ -54,7 +54,7 @@ class OpenmmEngine(Engine):
         langevin = load_openmm().LangevinMiddleIntegrator(temperature, friction, config.timestep * PICOSECOND)
         langevin.setRandomNumberSeed(_seed(rng))
         self._exchange(langevin, atoms.get_velocities() * ASE_FEMTOSECOND)
-        self._step(config.equilibration_steps)
+        self._session.step(config.equilibration_steps)
 
     def begin(self, temperature: float, rng: np.random.Generator) -> None:
         """Choose the integrator of the ensemble."""
@@ -71,19 +71,11 @@ class OpenmmEngine(Engine):
 
     def advance(self) -> None:
         """Integrate to the next frame in one call."""
-        self._step(self._config.steps_per_frame)
+        self._session.step(self._config.steps_per_frame)
 
     def frame(self) -> Frame:
         """The present moment."""
         return self._session.frame()
-
-    def _step(self, steps: int) -> None:
-        try:
-            self._session.integrator.step(steps)
-        except Exception as error:  # OpenMM raises bare exceptions
-            if "NaN" not in str(error):
-                raise
-            raise RunawayError(f"OpenMM: {str(error).partition('.')[0]}") from error
 
     def _exchange(self, integrator: Any, velocities: Floats | None = None) -> None:
         """A context has one integrator for life; the atoms move to a new one."""

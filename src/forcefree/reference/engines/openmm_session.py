@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from ase import Atoms
 
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
-from forcefree.reference.engines.engine import Frame
+from forcefree.reference.engines.engine import Frame, RunawayError
 from forcefree.reference.engines.lower_cell import LowerCell
 from forcefree.reference.engines.openmm_integrators import velocity_verlet
 from forcefree.reference.engines.openmm_library import load_openmm
@@ -61,12 +63,36 @@ class OpenmmSession:
         if velocities is not None:
             self.context.setVelocities(self._cell.into(velocities) * _SPEED)
 
+    def step(self, steps: int) -> None:
+        """Integrate so many steps.
+
+        Raises:
+            RunawayError: If atoms fly apart.
+        """
+        with _following():
+            self.integrator.step(steps)
+
     def frame(self) -> Frame:
-        """The present moment."""
-        state = self.context.getState(getPositions=True, getVelocities=True, getEnergy=True, getForces=True)
+        """The present moment.
+
+        Raises:
+            RunawayError: If atoms have flown apart.
+        """
+        with _following():
+            state = self.context.getState(getPositions=True, getVelocities=True, getEnergy=True, getForces=True)
         positions, velocities, forces = (
             self._cell.back(np.asarray(values._value, dtype=np.float64))
             for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True), state.getForces(asNumpy=True))
         )
         energy = float(state.getPotentialEnergy()._value) * KJ_PER_MOL
         return Frame(positions / NANOMETRE, velocities / _SPEED, energy, forces * (KJ_PER_MOL * NANOMETRE))
+
+
+@contextmanager
+def _following() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # OpenMM raises bare exceptions
+        if "NaN" not in str(error):
+            raise
+        raise RunawayError(f"OpenMM: {str(error).partition('.')[0]}") from error
