@@ -24,6 +24,12 @@ KJ_PER_MOL: Final = float(ase_units.kJ / ase_units.mol)
 KCAL_PER_MOL: Final = float(ase_units.kcal / ase_units.mol)
 """One kcal/mol in eV."""
 
+PICOSECOND: Final = 1e-3
+"""One fs in ps."""
+
+NANOMETRE: Final = 0.1
+"""One Å in nm."""
+
 WAVENUMBER_PER_INVERSE_FS: Final = 1.0e15 / 2.99792458e10
 """One cycle per fs in cm^-1."""
 

@@ -13,7 +13,7 @@ from forcefree.analysis.pieces import Piece, compare, split_halves
 from forcefree.analysis.result import Curve, EnergyResult, Measure, numbers
 from forcefree.analysis.sample import Sample
 from forcefree.analysis.verdict import Thresholds, judge_deviation, judge_distance, mean_and_error
-from forcefree.data.trajectory import Floats
+from forcefree.data.trajectory import Floats, Trajectory
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.electrons import NEUTRAL, Electrons
 from forcefree.units import BOLTZMANN
@@ -32,6 +32,7 @@ class EnergyOptions:
         samples: Frames to compute for the distribution, and again for the drift.
         workers: Processes side by side.
         electrons: Charge and unpaired electrons of the reference's system.
+        bonded: Trajectory whose first frame has the bonds, for potentials that find bonds by distance.
     """
 
     calculator: CalculatorConfig
@@ -39,6 +40,11 @@ class EnergyOptions:
     samples: int = 400
     workers: int = 1
     electrons: Electrons = NEUTRAL
+    bonded: Trajectory | None = None
+
+    def sampled(self, runs: Sequence[Trajectory], calculator: CalculatorConfig | None, samples: int) -> list[SampledEnergies]:
+        """Energies at about so many frames of all runs, computed where there is a calculator, else those that were stored."""
+        return sample_energies(runs, calculator, samples=samples, workers=self.workers, electrons=self.electrons, bonded=self.bonded)
 
 
 def potential_measures(
@@ -102,7 +108,7 @@ def drift_measure(
     per_run = 1000.0 * scale
     wanted = max(options.samples, 8 * len(model.whole))
     whole = [run for run in model.whole if len(run) > 2]
-    ours = sample_energies(whole, options.calculator, samples=wanted, workers=options.workers, electrons=options.electrons)
+    ours = options.sampled(whole, options.calculator, wanted)
     drift, error = mean_and_error([per_run * one.drift for one in ours])
     base: tuple[float, float] = (float("nan"), float("nan"))
     if reference.ensemble == "nve" and options.stored:
@@ -130,8 +136,7 @@ def drift_measure(
 
 
 def _sampled(pieces: Sequence[Piece], calculator: CalculatorConfig | None, options: EnergyOptions) -> list[SampledEnergies]:
-    frames, samples = [piece.frames for piece in pieces], _PER_PIECE * len(pieces)
-    return sample_energies(frames, calculator, samples=samples, workers=options.workers, electrons=options.electrons)
+    return options.sampled([piece.frames for piece in pieces], calculator, _PER_PIECE * len(pieces))
 
 
 def _mean_over_runs(pieces: Sequence[Piece], values: Sequence[Floats]) -> tuple[float, float]:

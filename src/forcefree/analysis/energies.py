@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from threadpoolctl import threadpool_limits
 
 from forcefree.data.trajectory import Floats, Trajectory
@@ -16,6 +17,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.electrons import NEUTRAL, Electrons
+from forcefree.reference.engines.native_calculator import NativeCalculator
 from forcefree.units import KINETIC_UNIT
 
 
@@ -54,7 +56,13 @@ def thin(run: Trajectory, count: int) -> Trajectory:
 
 
 def sample_energies(
-    runs: Sequence[Trajectory], calculator: CalculatorConfig | None, *, samples: int, workers: int = 1, electrons: Electrons = NEUTRAL
+    runs: Sequence[Trajectory],
+    calculator: CalculatorConfig | None,
+    *,
+    samples: int,
+    workers: int = 1,
+    electrons: Electrons = NEUTRAL,
+    bonded: Trajectory | None = None,
 ) -> list[SampledEnergies]:
     """Energies of frames spread evenly over all runs.
 
@@ -64,6 +72,7 @@ def sample_energies(
         samples: Frames in all; each run gives at least one.
         workers: Processes side by side, each with one BLAS thread.
         electrons: Charge and unpaired electrons of the system.
+        bonded: As for :func:`potential_energies`.
 
     Returns:
         One record per run.
@@ -75,12 +84,17 @@ def sample_energies(
     if calculator is None:
         found = [np.full(len(run), np.nan) if run.energies is None else run.energies for run in thinned]
     else:
-        found = potential_energies(thinned, calculator, workers=workers, electrons=electrons)
+        found = potential_energies(thinned, calculator, workers=workers, electrons=electrons, bonded=bonded)
     return [SampledEnergies(run.times, energies, kinetic_energies(run)) for run, energies in zip(thinned, found, strict=True)]
 
 
 def potential_energies(
-    runs: Sequence[Trajectory], calculator: CalculatorConfig, *, workers: int = 1, electrons: Electrons = NEUTRAL
+    runs: Sequence[Trajectory],
+    calculator: CalculatorConfig,
+    *,
+    workers: int = 1,
+    electrons: Electrons = NEUTRAL,
+    bonded: Trajectory | None = None,
 ) -> list[Floats]:
     """Potential energy of every frame.
 
@@ -89,29 +103,34 @@ def potential_energies(
         calculator: Which calculator.
         workers: Processes side by side.
         electrons: Charge and unpaired electrons of the system.
+        bonded: Trajectory whose first frame has the bonds of a potential that finds bonds by distance; the first run if None.
 
     Returns:
         eV, one array per run, NaN where the calculator failed on a frame.
 
     Raises:
-        ForcefreeError: If the calculator cannot be built, or fails on every frame.
+        ForcefreeError: If the calculator cannot be built, does not suit the structure with the bonds, or fails on every frame.
     """
     build_calculator(calculator)
+    bonded = bonded or runs[0]
     if workers == 1 or len(runs) == 1:
-        energies = [_energies(run, calculator, electrons) for run in runs]
+        energies = [_energies(run, calculator, electrons, bonded) for run in runs]
     else:
         with ProcessPoolExecutor(min(workers, len(runs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-            energies = list(pool.map(_energies, runs, [calculator] * len(runs), [electrons] * len(runs)))
+            energies = list(pool.map(_energies, runs, [calculator] * len(runs), [electrons] * len(runs), [bonded.frames(0, 1)] * len(runs)))
     if not any(np.isfinite(e).any() for e in energies):
         raise ForcefreeError(f"calculator '{calculator.name}' failed on every sampled frame; check that it suits this system")
     return energies
 
 
-def _energies(run: Trajectory, calculator: CalculatorConfig, electrons: Electrons) -> Floats:
+def _energies(run: Trajectory, calculator: CalculatorConfig, electrons: Electrons, bonded: Trajectory) -> Floats:
     atoms = Atoms(run.numbers, cell=run.cell, pbc=run.pbc)
     atoms.set_masses(run.masses)
     electrons.attach(atoms)
-    engine = build_calculator(calculator)
+    same = np.array_equal(bonded.numbers, run.numbers)
+    atoms.positions = (bonded if same else run).positions[0]
+    engine = _holding(atoms, calculator)
+    first = atoms.copy()
     energies = np.full(len(run), np.nan)
     with threadpool_limits(1):
         for index, positions in enumerate(run.positions):
@@ -120,5 +139,13 @@ def _energies(run: Trajectory, calculator: CalculatorConfig, electrons: Electron
             try:
                 energies[index] = atoms.get_potential_energy()
             except Exception:  # calculators raise whatever they like on a broken structure; the frame counts as failed
-                engine = build_calculator(calculator)
+                engine = _holding(first, calculator)
     return energies
+
+
+def _holding(atoms: Atoms, config: CalculatorConfig) -> Calculator:
+    """A fresh calculator; one that finds bonds has found those of this structure, not of a frame that may be broken."""
+    calculator = build_calculator(config)
+    if isinstance(calculator, NativeCalculator):
+        calculator.hold(atoms)
+    return calculator

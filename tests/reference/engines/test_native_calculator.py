@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 
 from forcefree.data.trajectory import Floats
+from forcefree.errors import ForcefreeError
 from forcefree.reference.engines.engine import Frame
 from forcefree.reference.engines.native_calculator import NativeCalculator
 
@@ -44,3 +45,25 @@ def test_a_session_is_kept_while_atoms_move_and_opened_anew_for_other_atoms_or_a
     atoms.numbers[0] = 36
     atoms.get_potential_energy()
     assert len(opened) == 3
+
+
+def test_no_session_is_left_behind_by_one_that_does_not_open() -> None:
+    def open_session(atoms: Atoms) -> _Well:
+        if atoms.cell[0, 0] > 9.5:
+            raise ForcefreeError("too wide")
+        return _Well(atoms)
+
+    atoms = Atoms("Ar2", [[0, 0, 0], [0, 0, 4]], cell=[9, 9, 9], pbc=True, calculator=NativeCalculator(open_session))
+    atoms.get_potential_energy()
+    atoms.set_cell([10, 9, 9])
+    for _ in range(2):
+        with pytest.raises(ForcefreeError, match="too wide"):
+            atoms.get_potential_energy()
+
+
+def test_the_structure_that_is_held_is_not_the_first_that_is_computed() -> None:
+    calculator = NativeCalculator(_Well)
+    atoms = Atoms("Ar2", [[0, 0, 0], [0, 0, 4]])
+    calculator.hold(atoms)
+    atoms.positions[1, 2] += 0.5
+    assert calculator.get_potential_energy(atoms) == pytest.approx(0.125)

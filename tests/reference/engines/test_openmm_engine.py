@@ -21,7 +21,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 from forcefree.reference.engines.choice import build_engine
-from forcefree.reference.engines.openmm_system import load_openmm
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.run import all_runs, record
 from forcefree.reference.summary import energy_drift, kinetic_energies, temperatures
 
@@ -145,13 +145,14 @@ def test_atoms_that_cross_the_boundary_are_recorded_unwrapped(argon: Callable[..
     assert (places != places[0]).any()
 
 
-@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
+@pytest.mark.parametrize(("ensemble", "platform"), [("nve", "Reference"), ("nvt", "Reference"), ("nvt", "CPU")])
 def test_a_run_cut_at_a_checkpoint_ends_bit_for_bit_like_one_that_was_not(
-    configure: Configure, tmp_path: Path, ensemble: str, same: Callable[..., bool]
+    configure: Configure, tmp_path: Path, ensemble: str, platform: str, same: Callable[..., bool]
 ) -> None:
+    calculator = {**AMBER, "options": {**AMBER["options"], "platform": platform}}
     recording = {"ensemble": ensemble, "duration": 520.0, "every": 1.0, "thermostat_time": 50.0}
     changes: dict[str, Any] = {"timestep": 0.5, "equilibration": {"duration": 100.0}, "recording": recording}
-    run = all_runs(configure(AMBER, read(PDB), **changes))[0]
+    run = all_runs(configure(calculator, read(PDB), **changes))[0]
     part, copy = tmp_path / "whole.h5", tmp_path / "killed.h5"
     for count, _ in enumerate(record(run, part)):
         if count == 0:
@@ -186,3 +187,10 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setitem(sys.modules, "openmm", None)
     with pytest.raises(ForcefreeError, match=r"needs the package openmm; install it with: pip install 'forcefree\[openmm\]'"):
         load_openmm()
+
+
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_dynamics_that_runs_away_asks_for_a_shorter_step(run_of: RunOf, platform: str) -> None:
+    calculator = {**AMBER, "options": {**AMBER["options"], "platform": platform}}
+    with pytest.raises(ForcefreeError, match=r"run_0000 at 300 K ran away \(.*\); use a time step shorter than 15 fs"):
+        run_of(calculator, read(PDB), timestep=15.0, temperatures=[300], recording={"duration": 300.0, "every": 150.0})

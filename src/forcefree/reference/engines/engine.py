@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from forcefree.data.trajectory import Floats
+from forcefree.errors import ForcefreeError
+
+
+class RunawayError(ForcefreeError):
+    """The atoms came where a program cannot follow; the message is the program's."""
 
 
 @dataclass(frozen=True)

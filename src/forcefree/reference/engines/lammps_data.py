@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from forcefree.errors import ForcefreeError
+from forcefree.reference.engines.lammps_bonds import find_angles, find_bonds
 from forcefree.reference.engines.lammps_options import LammpsOptions
 from forcefree.reference.engines.lower_cell import LowerCell
 
 _MARGIN = 1.0
 """Å around an isolated system; the box follows the atoms from then on."""
+
+_LARGEST_CHARGE = 1e-6
+"""e; more than rounding of a neutral cell leaves."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class LammpsData:
         """Find types, bonds and angles of a structure.
 
         Raises:
-            ForcefreeError: If it has an element that is not listed, isotopes of one element, or is periodic in some directions only.
+            ForcefreeError: If it has an element that is not listed, isotopes of one element, is periodic in some directions only,
+                has a net charge and is periodic, or lacks bonds or angles that the options list although it has their elements.
         """
         symbols = atoms.get_chemical_symbols()
         stranger = next((symbol for symbol in symbols if symbol not in options.elements), None)
@@ -58,8 +60,11 @@ class LammpsData:
             if len(present) > 1:
                 raise ForcefreeError(f"lammps gives all atoms of an element one mass; the structure has {symbol} of {present.tolist()} amu")
             masses.append(float(present[0]) if len(present) else float(Atoms(symbol).get_masses()[0]))
-        bonds = list(_bonds(options, atoms))
-        return cls(LowerCell.of(atoms.cell.array * atoms.pbc[:, None]), types, masses, bonds, list(_angles(options, symbols, bonds)))
+        charge = sum(options.charges.get(symbol, 0.0) for symbol in symbols)
+        if bool(atoms.pbc.any()) and abs(charge) > _LARGEST_CHARGE:
+            raise ForcefreeError(f"a periodic cell must be neutral, but the charges of the options add up to {charge:g} e")
+        bonds = find_bonds(options, atoms)
+        return cls(LowerCell.of(atoms.cell.array * atoms.pbc[:, None]), types, masses, bonds, find_angles(options, symbols, bonds))
 
     def text(self, options: LammpsOptions, atoms: Atoms) -> str:
         """The file, with the atoms inside the cell."""
@@ -89,27 +94,6 @@ class LammpsData:
             low, high = atoms.positions.min(axis=0) - _MARGIN, atoms.positions.max(axis=0) + _MARGIN
         lines = [f"{_numbers([low[i], high[i]])} {axis}lo {axis}hi" for i, axis in enumerate("xyz")]
         return "\n".join([*lines, *([f"{_numbers([xy, xz, yz])} xy xz yz"] if xy or xz or yz else [])])
-
-
-def _bonds(options: LammpsOptions, atoms: Atoms) -> Iterator[tuple[int, int, int]]:
-    for number, (pair, longest) in enumerate(options.bonds.items(), start=1):
-        one, other = (atomic_numbers[symbol] for symbol in pair.split("-"))
-        for i, j in zip(*neighbor_list("ij", atoms, {(one, other): longest}), strict=True):
-            if i < j and {int(atoms.numbers[i]), int(atoms.numbers[j])} == {one, other}:
-                yield number, int(i) + 1, int(j) + 1
-
-
-def _angles(options: LammpsOptions, symbols: list[str], bonds: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int, int]]:
-    partners: dict[int, list[int]] = {}
-    for _, i, j in bonds:
-        partners.setdefault(i, []).append(j)
-        partners.setdefault(j, []).append(i)
-    for number, triple in enumerate(options.angles, start=1):
-        first, centre, last = triple.split("-")
-        for atom, bonded in sorted(partners.items()):
-            for one, other in combinations(bonded, 2):
-                if symbols[atom - 1] == centre and {symbols[one - 1], symbols[other - 1]} == {first, last}:
-                    yield number, one, atom, other
 
 
 def _section(title: str, rows: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
-from forcefree.reference.engines.engine import Frame
+from forcefree.reference.engines.engine import Frame, RunawayError
 from forcefree.reference.engines.lammps_data import LammpsData
 from forcefree.reference.engines.lammps_library import open_lammps
 from forcefree.reference.engines.lammps_options import LammpsOptions
@@ -20,6 +20,8 @@ from forcefree.units import KCAL_PER_MOL
 
 _ENERGY = {"metal": 1.0, "real": KCAL_PER_MOL}
 _TIME = {"metal": 1000.0, "real": 1.0}
+_RUNAWAY = ("Lost atoms", "Non-numeric", "Out of range atoms", "atoms missing", "atoms have non-numeric", "missing on proc")
+"""What LAMMPS says, among other words, when atoms fly apart."""
 
 
 class LammpsSession:
@@ -45,7 +47,7 @@ class LammpsSession:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "structure.data"
             file.write_text(self._data.text(options, atoms), encoding="ascii")
-            self.command(f"read_data {file}")
+            self.command(f'read_data "{file}"')
         for kind, names in (("atom", options.elements), ("bond", list(options.bonds)), ("angle", options.angles)):
             if names:
                 self.command(f"labelmap {kind} " + " ".join(f"{number} {name}" for number, name in enumerate(names, start=1)))
@@ -56,14 +58,16 @@ class LammpsSession:
         """Run LAMMPS commands.
 
         Raises:
-            ForcefreeError: If LAMMPS stops at one.
+            RunawayError: If atoms fly apart.
+            ForcefreeError: If LAMMPS stops at one for any other reason.
         """
         for line in lines:
             try:
                 self._lammps.command(line)
             except Exception as error:  # the interface raises bare exceptions
                 reason = " ".join(str(error).removeprefix("ERROR: ").split())
-                raise ForcefreeError(f"LAMMPS stopped at '{line}': {reason}") from error
+                kind = RunawayError if any(sign in reason for sign in _RUNAWAY) else ForcefreeError
+                raise kind(f"LAMMPS stopped at '{line}': {reason}") from error
 
     def duration(self, femtoseconds: float) -> str:
         """A time in LAMMPS' unit."""

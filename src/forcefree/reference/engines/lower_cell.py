@@ -16,7 +16,8 @@ class LowerCell:
     Attributes:
         matrix: Rows are cell vectors of the same lattice, lower triangular with a positive diagonal, each shortened by whole
             multiples of those before it, Å, shape (3, 3).
-        turn: Orthogonal matrix W with ``vectors @ W`` in the turned frame, a reflection if the cell was left-handed, shape (3, 3).
+        turn: Rotation W with ``vectors @ W`` in the turned frame, shape (3, 3). It never mirrors, which potentials of chiral
+            molecules would notice.
     """
 
     matrix: Floats
@@ -27,6 +28,8 @@ class LowerCell:
         """Turn a cell, whose rows are its vectors, shape (3, 3); zeros, an isolated system, are left as they are."""
         if not cell.any():
             return cls(np.zeros((3, 3)), np.eye(3))
+        if np.linalg.det(cell) < 0:  # the opposite vectors span the same lattice and are right-handed
+            cell = -cell
         turn, upper = np.linalg.qr(cell.T)
         signs = np.sign(np.diag(upper))
         matrix = upper.T * signs

@@ -26,7 +26,8 @@ class Session(Protocol):
 class NativeCalculator(Calculator):  # type: ignore[misc]
     """Energies in eV and forces in eV/Å from a program that keeps a structure between calls.
 
-    Bonds are those of the first structure that is computed; other atoms or another cell open a new session.
+    Bonds are those of the structure that is held, at first the first one that is computed; other atoms or another cell open a
+    new session. Atoms that are the same but bonded otherwise need a calculator of their own.
 
     Args:
         open_session: Makes a session for a structure.
@@ -40,12 +41,23 @@ class NativeCalculator(Calculator):  # type: ignore[misc]
         self._session: Session | None = None
         self._held: Atoms | None = None
 
+    def hold(self, atoms: Atoms) -> None:
+        """Take the bonds, where the potential has any, from a structure.
+
+        Raises:
+            ForcefreeError: If the program is missing, or the structure does not suit the potential.
+        """
+        self._session = None
+        held = atoms.copy()
+        session = self._open(held)
+        self._held, self._session = held, session
+
     def calculate(self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         """Compute energy and forces of the current structure."""
         super().calculate(atoms, properties, system_changes)
         if self._session is None or not self._same_system():
-            self._held = self.atoms.copy()
-            self._session = self._open(self._held)
+            self.hold(self.atoms)
+        assert self._session is not None
         self._session.place(self.atoms.positions)
         frame = self._session.frame()
         self.results = {"energy": frame.energy, "forces": frame.forces}

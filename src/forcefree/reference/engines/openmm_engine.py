@@ -13,13 +13,11 @@ from forcefree.data.trajectory import Floats
 from forcefree.reference.config import ReferenceConfig
 from forcefree.reference.engines.engine import Engine, Frame
 from forcefree.reference.engines.openmm_integrators import velocity_rescaling, velocity_verlet
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
 from forcefree.reference.engines.openmm_session import OpenmmSession
-from forcefree.reference.engines.openmm_system import load_openmm
 from forcefree.reference.thermostat import count_freedom
-from forcefree.units import ASE_FEMTOSECOND
-
-_PICOSECOND = 1e-3
+from forcefree.units import ASE_FEMTOSECOND, PICOSECOND
 
 
 class OpenmmEngine(Engine):
@@ -52,11 +50,11 @@ class OpenmmEngine(Engine):
         config = self._config
         atoms = self._start.copy()
         MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
-        friction = 1.0 / (config.equilibration.friction_time * _PICOSECOND)
-        langevin = load_openmm().LangevinMiddleIntegrator(temperature, friction, config.timestep * _PICOSECOND)
+        friction = 1.0 / (config.equilibration.friction_time * PICOSECOND)
+        langevin = load_openmm().LangevinMiddleIntegrator(temperature, friction, config.timestep * PICOSECOND)
         langevin.setRandomNumberSeed(_seed(rng))
         self._exchange(langevin, atoms.get_velocities() * ASE_FEMTOSECOND)
-        langevin.step(config.equilibration_steps)
+        self._session.step(config.equilibration_steps)
 
     def begin(self, temperature: float, rng: np.random.Generator) -> None:
         """Choose the integrator of the ensemble."""
@@ -73,7 +71,7 @@ class OpenmmEngine(Engine):
 
     def advance(self) -> None:
         """Integrate to the next frame in one call."""
-        self._session.integrator.step(self._config.steps_per_frame)
+        self._session.step(self._config.steps_per_frame)
 
     def frame(self) -> Frame:
         """The present moment."""

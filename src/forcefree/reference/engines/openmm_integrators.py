@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from forcefree.reference.engines.openmm_system import load_openmm
-from forcefree.units import BOLTZMANN, KJ_PER_MOL
-
-_PICOSECOND = 1e-3
+from forcefree.reference.engines.openmm_library import load_openmm
+from forcefree.units import BOLTZMANN, KJ_PER_MOL, PICOSECOND
 
 
 def velocity_verlet(timestep: float) -> Any:
@@ -16,7 +14,7 @@ def velocity_verlet(timestep: float) -> Any:
     Args:
         timestep: fs.
     """
-    integrator = load_openmm().CustomIntegrator(timestep * _PICOSECOND)
+    integrator = load_openmm().CustomIntegrator(timestep * PICOSECOND)
     integrator.addUpdateContextState()
     integrator.addComputePerDof("v", "v+0.5*dt*f/m")
     integrator.addComputePerDof("x", "x+dt*v")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,18 +11,19 @@ from ase import Atoms
 
 from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
-from forcefree.reference.engines.engine import Frame
+from forcefree.reference.engines.engine import Frame, RunawayError
 from forcefree.reference.engines.lower_cell import LowerCell
 from forcefree.reference.engines.openmm_integrators import velocity_verlet
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
-from forcefree.reference.engines.openmm_system import build_system, check_elements, load_openmm
-from forcefree.units import KJ_PER_MOL
+from forcefree.reference.engines.openmm_system import build_system, check_elements
+from forcefree.units import KJ_PER_MOL, NANOMETRE, PICOSECOND
 
-_LENGTH = 0.1
-"""Å in nm."""
-
-_SPEED = 100.0
+_SPEED = NANOMETRE / PICOSECOND
 """Å/fs in nm/ps."""
+
+_PROPERTIES = {"Threads": "1", "Precision": "mixed", "DeterministicForces": "true"}
+"""Of the platforms that have them: one thread per worker, double precision where it accumulates, sums in one order."""
 
 
 class OpenmmSession:
@@ -43,7 +46,7 @@ class OpenmmSession:
         self.integrator = integrator or velocity_verlet(1.0)
         try:
             platform = openmm.Platform.getPlatformByName(options.platform)
-            properties = {"Threads": "1"} if options.platform == "CPU" else {}
+            properties = {name: value for name, value in _PROPERTIES.items() if name in platform.getPropertyNames()}
             self.context = openmm.Context(system, self.integrator, platform, properties)
         except Exception as error:  # OpenMM raises bare exceptions
             raise ForcefreeError(f"OpenMM cannot run on platform {options.platform}: {' '.join(str(error).split())}") from error
@@ -56,16 +59,40 @@ class OpenmmSession:
             positions: Å, unwrapped, shape (n_atoms, 3).
             velocities: Å/fs, shape (n_atoms, 3), or None to leave them as they are.
         """
-        self.context.setPositions(self._cell.into(positions) * _LENGTH)
+        self.context.setPositions(self._cell.into(positions) * NANOMETRE)
         if velocities is not None:
             self.context.setVelocities(self._cell.into(velocities) * _SPEED)
 
+    def step(self, steps: int) -> None:
+        """Integrate so many steps.
+
+        Raises:
+            RunawayError: If atoms fly apart.
+        """
+        with _following():
+            self.integrator.step(steps)
+
     def frame(self) -> Frame:
-        """The present moment."""
-        state = self.context.getState(getPositions=True, getVelocities=True, getEnergy=True, getForces=True)
+        """The present moment.
+
+        Raises:
+            RunawayError: If atoms have flown apart.
+        """
+        with _following():
+            state = self.context.getState(getPositions=True, getVelocities=True, getEnergy=True, getForces=True)
         positions, velocities, forces = (
             self._cell.back(np.asarray(values._value, dtype=np.float64))
             for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True), state.getForces(asNumpy=True))
         )
         energy = float(state.getPotentialEnergy()._value) * KJ_PER_MOL
-        return Frame(positions / _LENGTH, velocities / _SPEED, energy, forces * (KJ_PER_MOL * _LENGTH))
+        return Frame(positions / NANOMETRE, velocities / _SPEED, energy, forces * (KJ_PER_MOL * NANOMETRE))
+
+
+@contextmanager
+def _following() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # OpenMM raises bare exceptions
+        if "NaN" not in str(error):
+            raise
+        raise RunawayError(f"OpenMM: {str(error).partition('.')[0]}") from error

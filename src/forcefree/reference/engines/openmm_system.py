@@ -10,24 +10,9 @@ from ase import Atoms
 
 from forcefree.errors import ForcefreeError
 from forcefree.reference.engines.lower_cell import LowerCell
+from forcefree.reference.engines.openmm_library import load_openmm
 from forcefree.reference.engines.openmm_options import OpenmmOptions
-
-_MISSING = "the calculator 'openmm' needs the package openmm; install it with: pip install 'forcefree[openmm]'"
-_NANOMETRE = 0.1
-
-
-def load_openmm() -> Any:
-    """The module ``openmm``.
-
-    Raises:
-        ForcefreeError: If it is not installed.
-    """
-    try:
-        import openmm
-        import openmm.app
-    except ImportError as error:
-        raise ForcefreeError(_MISSING) from error
-    return openmm
+from forcefree.units import NANOMETRE
 
 
 def build_system(options: OpenmmOptions, atoms: Atoms) -> Any:
@@ -35,7 +20,7 @@ def build_system(options: OpenmmOptions, atoms: Atoms) -> Any:
 
     Raises:
         ForcefreeError: If OpenMM is missing, a file cannot be read, the force field does not know the topology, or the system has
-            other atoms than the structure or holds some of them by constraints.
+            other atoms or other boundaries than the structure, holds atoms by constraints, or brings a thermostat or a barostat.
     """
     openmm = load_openmm()
     periodic = bool(atoms.pbc.all())
@@ -49,11 +34,31 @@ def build_system(options: OpenmmOptions, atoms: Atoms) -> Any:
         raise ForcefreeError(
             f"the OpenMM system has {held} constraints or virtual sites; every atom moves freely here, so build it flexible"
         )
+    _keep_the_potential_only(system)
+    if system.getNumForces() and system.usesPeriodicBoundaryConditions() != periodic:
+        words = {True: "periodic", False: "not periodic"}
+        raise ForcefreeError(
+            f"the OpenMM system is {words[not periodic]}, but the structure is {words[periodic]}; give the structure the boundary of the system"
+        )
     for index, mass in enumerate(atoms.get_masses()):
         system.setParticleMass(index, float(mass))
     if periodic:
-        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in (LowerCell.of(atoms.cell.array).matrix * _NANOMETRE).tolist()))
+        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in (LowerCell.of(atoms.cell.array).matrix * NANOMETRE).tolist()))
     return system
+
+
+def _keep_the_potential_only(system: Any) -> None:
+    """Remove what would take away the momentum behind the integrator's back, and refuse what would couple to a bath.
+
+    Raises:
+        ForcefreeError: Naming a barostat or thermostat of the system.
+    """
+    for index in reversed(range(system.getNumForces())):
+        name = type(system.getForce(index)).__name__
+        if name.endswith(("Barostat", "Thermostat")):
+            raise ForcefreeError(f"the OpenMM system has a {name}; remove it, forcefree keeps the cell and has thermostats of its own")
+        if name == "CMMotionRemover":
+            system.removeForce(index)
 
 
 @lru_cache(maxsize=8)
@@ -69,7 +74,7 @@ def _system(options_json: str, periodic: bool) -> Any:
         return openmm.app.ForceField(*options.force_field).createSystem(
             topology,
             nonbondedMethod=methods[periodic],
-            nonbondedCutoff=options.cutoff * _NANOMETRE,
+            nonbondedCutoff=options.cutoff * NANOMETRE,
             constraints=None,
             rigidWater=False,
             removeCMMotion=False,
