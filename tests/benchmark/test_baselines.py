@@ -140,6 +140,9 @@ def test_an_exact_model_has_no_error_however_often_it_is_iterated() -> None:
     whole = [torch.stack([getattr(s, noun) for s in states[1:]]) for noun in ("positions", "velocities")]
     windows = Windows((start,), times[:, None], *whole)
     figures = list(molecule_figures({"exact": [Iterated(model), Iterated(model, segment=5)]}, [windows], "springs"))
-    assert len(figures) == 2 * 3 * 4
+    assert len(figures) == 2 * 4 * 4
     assert all(figure.value < 1e-10 and figure.seeds == 2 for figure in figures)
+    short = Windows((start,), times[:3, None], *(part[:3] for part in whole))
+    assert model.card.t_max > 3.0
+    torch.testing.assert_close(Iterated(model)(short), short.positions, rtol=0.0, atol=1e-10)
     assert Figure.of("x", [1.0, 3.0], "Å").error == pytest.approx(1.0)

@@ -32,16 +32,16 @@ def test_held_out_runs_are_forecast_by_everybody(tmp_path: Path) -> None:
 
 
 def window(path: Path, **changes: object) -> Path:
-    arrays = {"pos": np.random.default_rng(0).normal(size=(9, 2, 3)), "vel": np.zeros((9, 2, 3)), "Z": np.array([8, 1]), "dt": 0.5}
+    arrays = {"pos": np.random.default_rng(0).normal(size=(200, 2, 3)), "vel": np.zeros((200, 2, 3)), "Z": np.array([8, 1]), "dt": 0.5}
     np.savez(path, **{key: value for key, value in (arrays | changes).items() if value is not None})
     return path
 
 
 def test_a_window_is_thinned_to_the_spacing_asked_for(tmp_path: Path) -> None:
     path = window(tmp_path / "w.npz")
-    assert len(read_window(path, 0.5)) == 9
+    assert len(read_window(path, 0.5)) == 200
     thin = read_window(path, 2.0)
-    assert thin.times.tolist() == [0.0, 2.0, 4.0]
+    assert thin.times.tolist() == [2.0 * frame for frame in range(50)]
     np.testing.assert_array_equal(thin.positions[1], read_window(path, 0.5).positions[4])
 
 
@@ -51,11 +51,29 @@ def test_a_window_is_thinned_to_the_spacing_asked_for(tmp_path: Path) -> None:
         ({"vel": None}, 1.0, "has no arrays vel"),
         ({}, 0.75, "0.5 fs apart, which is no divisor of 0.75 fs"),
         ({}, 0.2, "no divisor of 0.2 fs"),
+        ({}, 2.5, r"w.npz has 40 frames 2\.5 fs apart; a window needs 48 at least"),
+        ({"pos": np.zeros((200, 3, 3))}, 1.0, r"pos of .* must be floats of shape \(frames, 2, 3\)"),
+        ({"vel": np.zeros((199, 2, 3))}, 1.0, "vel of .* as many frames in pos and vel"),
+        ({"Z": np.array([8.0, 1.0])}, 1.0, "Z of .* must be a list of atomic numbers, not float64"),
+        ({"Z": np.array([8, 300])}, 1.0, "Z of .* must be a list of atomic numbers"),
+        ({"dt": 0.0}, 1.0, r"dt of .* must be one positive time in fs, not 0\.0"),
     ],
 )
 def test_a_window_that_cannot_be_used_is_said(tmp_path: Path, changes: dict[str, object], spacing: float, sentence: str) -> None:
     with pytest.raises(ForcefreeError, match=sentence):
         read_window(window(tmp_path / "w.npz", **changes), spacing)
+
+
+def test_a_file_that_is_no_window_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    for content in (b"", b"2\nwater\nO 0 0 0\n", window(path).read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(ForcefreeError, match=r"w.npz cannot be read as an npz file"):
+            read_window(path, 1.0)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ForcefreeError, match=r"w.npz is a single array, not an npz file"):
+        read_window(path, 1.0)
 
 
 def test_models_of_one_name_are_seeds() -> None:
@@ -68,6 +86,11 @@ def test_models_of_one_name_are_seeds() -> None:
 def test_a_model_without_name_or_file_is_refused(pair: str) -> None:
     with pytest.raises(ForcefreeError, match="NAME=FILE"):
         named_models((pair,))
+
+
+def test_keeping_no_frame_is_refused() -> None:
+    with pytest.raises(ForcefreeError, match="'a=trajcast-ethanol@0' keeps 0 frames of each forecast; keep at least 1"):
+        named_models(("a=trajcast-ethanol@0",))
 
 
 def test_asking_for_nothing_is_said(tmp_path: Path) -> None:

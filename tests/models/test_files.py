@@ -100,6 +100,7 @@ def _write(path: Path, card: Any, **tensors: Tensor) -> None:
         ([1], "the card of model file .* is damaged: it has no format version"),
         ({"format_version": "new"}, "is damaged: it has no format version"),
         ({"format_version": FORMAT_VERSION + 1}, f"has format {FORMAT_VERSION + 1}, this forcefree reads up to {FORMAT_VERSION}; update"),
+        ({**CARD.model_dump(), "charge": 0, "age": 1}, "has age, charge, which this forcefree does not know; update forcefree"),
         ({"format_version": 1}, "the card of model file .*: name: is needed but missing"),
     ],
 )
@@ -112,7 +113,18 @@ def test_a_card_that_is_not_ours_is_refused(path: Path, card: Any, sentence: str
 @pytest.mark.parametrize("tensors", [{"rate": torch.zeros(3)}, {"other": torch.zeros(2)}, {"rate": torch.zeros(2), "more": torch.zeros(1)}])
 def test_weights_of_another_model_are_refused(path: Path, tensors: dict[str, Tensor]) -> None:
     _write(path, CARD.model_dump(), **tensors)
-    with pytest.raises(ForcefreeError, match="holds other weights than its card describes"):
+    with pytest.raises(ForcefreeError, match="other weights than architecture 'drag' of this forcefree has by its card"):
+        load(path)
+
+
+def test_an_architecture_that_was_changed_since_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(card: Card) -> Drag:
+        model = Drag(card)
+        model.slowing = nn.Parameter(torch.zeros(2))
+        return model
+
+    monkeypatch.setattr(files, "build_model", renamed)
+    with pytest.raises(ForcefreeError, match="the architecture or the card was changed after it was written; train it again"):
         load(path)
 
 

@@ -136,6 +136,11 @@ def test_the_sample_that_it_starts_from_must_be_the_reference() -> None:
         untouched.start_from(moving(molecule("CH3OH")))
 
 
+def test_a_bent_molecule_has_a_frame() -> None:
+    for atoms in (molecule("H2O"), carbons("CH3CH2OH")):
+        build(atoms)
+
+
 def test_gradients_pass_the_superposition_of_a_planar_ring() -> None:
     model, state = build(carbons(), network=False), moving(carbons(), spread=0.0)
     positions = state.positions.clone().requires_grad_()
@@ -164,6 +169,7 @@ def test_positions_alone_are_the_same_positions() -> None:
     ("options", "message"),
     [
         ({"reference": {"numbers": [8, 6, 8], "positions": [[0, 0, 0], [1.2, 0, 0], [2.4, 0, 0]]}}, "lies on a line"),
+        ({"reference": {"numbers": [8, 6, 8], "positions": [[0, 0, 0], [1.2, 0.3, 0], [2.4, 0, 0]]}}, "lies on a line"),
         ({"reference": {"numbers": [6, 6], "positions": [[0, 0, 0]]}}, "has 2 atomic numbers but 1 positions"),
         ({"reference": None, "network": False}, "without a network there must be a reference"),
     ],

@@ -73,8 +73,45 @@ def test_a_bond_that_breaks_or_forms_fades() -> None:
     assert shares.diff().abs().max() < 0.4
 
 
+def test_a_collapsed_molecule_is_not_the_reference_and_takes_no_time_to_find_out() -> None:
+    ethanol = molecule("CH3CH2OH")
+    find, (state, _) = matcher(ethanol), bonds(ethanol)
+    for weight in (0.5, 1.0):
+        everywhere = weight * (1.0 - torch.eye(9, dtype=torch.float64))[None]
+        assert not len(find(state, everywhere).system)
+
+
+def test_branches_that_would_bond_what_is_not_bonded_have_no_share_and_are_left_out() -> None:
+    water = molecule("H2O")
+    find, (state, weights) = matcher(water), bonds(water)
+    for extra in (0.0, 0.5, 1.0):
+        weights[0, 1, 2] = weights[0, 2, 1] = extra
+        found = find(state, weights)
+        assert len(found.system) == (0 if extra == 1.0 else 4)
+        assert float(intact(found, weights, bonded(water)).sum()) == 4.0 * (1.0 - extra)
+
+
+def test_only_some_of_the_bond_patterns_are_remembered() -> None:
+    water = molecule("H2O")
+    find, (state, _) = matcher(water), bonds(water)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(2000):
+        upper = torch.randint(0, 3, (1, 3, 3), generator=draw).double().triu(1) / 2.0
+        find(state, upper + upper.transpose(1, 2))
+    assert len(find._known) <= 27 + 1
+
+    chain = matcher(carbons := molecule("C6H6")[:6])
+    state, _ = bonds(carbons)
+    for _ in range(400):
+        upper = torch.randint(0, 2, (1, 6, 6), generator=draw).double().triu(1)
+        chain(state, upper + upper.transpose(1, 2))
+    assert len(chain._known) == 256
+
+
 def test_unusable_references_are_sentences() -> None:
     with pytest.raises(ForcefreeError, match="is not one molecule"):
         matcher(molecule("H2O") + Atoms("He", positions=[[9.0, 0.0, 0.0]]))
     with pytest.raises(ForcefreeError, match="can be renumbered in 72 ways, more than the 64"):
         matcher(molecule("C2H6"))
+    with pytest.raises(ForcefreeError, match="can be renumbered in over 1024 ways"):
+        matcher(molecule("isobutane"))

@@ -111,8 +111,8 @@ def test_a_replica_that_a_whole_step_loses_is_found_again_by_shorter_ones() -> N
 
 def test_a_tolerance_holds_the_drift_of_a_thermostatted_run_down() -> None:
     drifts = []
-    for tolerance in (None, 0.02):
-        run = engine(sloppy(), replicas=4, thermostat_time=100.0, tolerance=tolerance, halvings=4)
+    for checks in ({}, {"tolerance": 0.02, "halvings": 4}):
+        run = engine(sloppy(), replicas=4, thermostat_time=100.0, **checks)
         for _ in range(40):
             run.step()
         drifts.append(float(run.drift()[1].abs().mean()))
@@ -179,3 +179,9 @@ def test_a_tolerance_below_the_error_of_the_head_is_told_about() -> None:
 def test_what_cannot_be_checked_or_halved_is_refused(model: Springs, tolerance: float, sentence: str) -> None:
     with pytest.raises(ForcefreeError, match=sentence):
         engine(model, tolerance=tolerance)
+
+
+def test_halvings_without_a_tolerance_are_refused_and_three_are_usual() -> None:
+    with pytest.raises(ForcefreeError, match=r"halvings \(2\) belong to a tolerance in meV per degree of freedom, such as 5; give one too"):
+        engine(sloppy(), halvings=2)
+    assert engine(sloppy(), tolerance=1.0).propagator.describe()["shortest"] == engine(sloppy()).propagator.interval / 8.0

@@ -19,8 +19,10 @@ from forcefree.models.registry import build_model
 from forcefree.simulation import simulate
 from forcefree.simulation.building import choose_compilation
 from forcefree.simulation.checkpoint import options_of_checkpoint
+from forcefree.simulation.choice import make_adaptive
 from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
 from forcefree.simulation.options import SimulationOptions
+from forcefree.simulation.propagators import Direct
 from forcefree.state import State
 
 OPTIONS = {"temperature": 300.0, "duration": 100.0, "replicas": 2, "guards": False, "save_every": 2.5, "seed": 3}
@@ -127,6 +129,33 @@ def test_a_compiled_run_follows_the_plain_one_and_resumes_bit_for_bit(model: For
     for one, other in zip(read_store(tmp_path / "whole.h5"), read_store(tmp_path / "parts.h5"), strict=True):
         np.testing.assert_array_equal(one.positions, other.positions)
     torch.testing.assert_close(plain.state.positions, whole.state.positions, atol=1e-4, rtol=0.0)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_compiled_steps_that_are_halved_are_those_of_the_model() -> None:
+    torch.manual_seed(0)
+    options = {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2, "refinement_width": 8, "filter_width": 8}
+    head = {"channels": 4, "matrix_channels": 2, "layers": 1, "filter_width": 8}
+    values = {"name": "small", "model": "trajcast", "options": options, "energy": head, "species": [1, 8], "t_max": 10.0, "cutoff": 5.0}
+    with_head = build_model(Card.model_validate(values)).eval()
+    for parameter in with_head.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    state = moving(3)
+    state = state.with_(velocities=torch.linspace(0.2, 1.5, 3, dtype=torch.float64)[state.system, None] * state.velocities)
+    compiled = CompiledForecaster(with_head, state, 1)
+    compiled.warm_up()
+    freedom = torch.full((3,), 6.0, dtype=torch.float64)
+    steppers = [make_adaptive(Direct(each, 10.0), each, 50.0, 2, freedom, "momentum") for each in (with_head, compiled)]
+    ends = [state, state]
+    for _ in range(4):
+        with torch.inference_mode():
+            ends = [stepper.step(end) for stepper, end in zip(steppers, ends, strict=True)]
+    plain, fast = ends
+    torch.testing.assert_close(fast.positions, plain.positions, atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(fast.velocities, plain.velocities, atol=1e-5, rtol=0.0)
+    assert torch.equal(steppers[0].halved, steppers[1].halved)
+    assert 0 < int(steppers[0].halved.min()) < int(steppers[0].halved.max())
 
 
 def test_long_runs_of_small_molecules_are_worth_it() -> None:

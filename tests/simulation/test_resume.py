@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import torch
 
 from forcefree.data.h5md import read_store
 from forcefree.errors import ForcefreeError
+from forcefree.models.energy_config import EnergyConfig
 from forcefree.simulation import simulate
-from forcefree.simulation.checkpoint import checkpoint_path, read_checkpoint
+from forcefree.simulation.checkpoint import Identity, checkpoint_path, read_checkpoint
+from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import Progress
 from oracles import boxed, boxed_atoms, phantom, phantom_start
 
@@ -216,6 +219,24 @@ def test_another_model_or_start_is_refused(tmp_path: Path) -> None:
         simulate(other, phantom_start(), output=output, resume=True, **options)
     with pytest.raises(ForcefreeError, match="was made from another start structure"):
         simulate(phantom(), phantom_start(seed=1), output=output, resume=True, **options)
+
+
+def test_checkpoints_from_before_the_energy_head_are_of_the_same_run() -> None:
+    model, start = phantom(), phantom_start()
+    options = SimulationOptions.parse({"temperature": 300.0, "duration": 10.0}, "test")
+    card = model.card.model_dump_json()
+    now = Identity.of(model, start, options)
+    assert '"energy":null,' in card
+    assert list(model.state_dict()) == ["hessian"]
+    early = card.replace('"energy":null,', "").encode() + b"hessian" + model.state_dict()["hessian"].numpy().tobytes()
+    assert now.model == hashlib.sha256(early).hexdigest()
+    model.card = model.card.model_copy(update={"energy": EnergyConfig()})
+    assert Identity.of(model, start, options).model != now.model
+
+    options_then = {key: value for key, value in now.options.items() if key not in ("compile", "tolerance", "halvings")}
+    now.refuse_other(Identity(now.model, now.start, options_then), Path("old"))
+    with pytest.raises(ForcefreeError, match=r"made with tolerance 5\.0, not None"):
+        now.refuse_other(Identity(now.model, now.start, options_then | {"tolerance": 5.0}), Path("old"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "other"])

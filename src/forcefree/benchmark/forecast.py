@@ -107,7 +107,7 @@ class Iterated:
     def __call__(self, windows: Windows) -> Tensor:
         """Positions at all times of the windows, Å."""
         card, spacing = self.model.card, float(windows.times[0, 0])
-        count = self.segment or int(card.t_max / spacing + 1e-6)
+        count = min(self.segment or int(card.t_max / spacing + 1e-6), len(windows.times))
         history = windows.history[-card.history_length :]
         found: list[State] = []
         with torch.inference_mode():

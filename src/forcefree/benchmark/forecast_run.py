@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from ase.data import atomic_masses
+from numpy.typing import NDArray
 
 from forcefree.benchmark.baselines import Predictor, RidgeForecast, ballistic, copy_last, hankel_dmd, quadratic
 from forcefree.benchmark.forecast import Figure, Iterated, lorenz_figures, molecule_figures
@@ -96,7 +99,10 @@ def named_models(pairs: tuple[str, ...]) -> dict[str, list[Predictor]]:
         path, _, segment = rest.partition("@")
         if not given or not path or (segment and not segment.isdigit()):
             raise ForcefreeError(f"a model is given as NAME=FILE or NAME=FILE@FRAMES, such as trajcast=trajcast-ethanol, not '{pair}'")
-        found.setdefault(name, []).append(Iterated(load(path), int(segment) if segment else None))
+        kept = int(segment) if segment else None
+        if kept == 0:
+            raise ForcefreeError(f"'{pair}' keeps 0 frames of each forecast; keep at least 1, or leave @0 out to keep all")
+        found.setdefault(name, []).append(Iterated(load(path), kept))
     return found
 
 
@@ -104,19 +110,52 @@ def read_window(path: Path, spacing: float) -> Trajectory:
     """A window of a published trajectory, thinned to ``spacing`` fs.
 
     Raises:
-        ForcefreeError: If the file does not hold one, or its frames are no divisor of ``spacing`` apart.
+        ForcefreeError: If the file does not hold one, its frames are no divisor of ``spacing`` apart, or too few.
     """
-    with np.load(path, allow_pickle=False) as data:
-        missing = {"pos", "vel", "Z", "dt"} - set(data.files)
-        if missing:
-            raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
-        own = float(data["dt"])
-        times = own * np.arange(len(data["pos"]), dtype=np.float64)
-        whole = Trajectory(path.stem, data["Z"], atomic_masses[data["Z"]], times, data["pos"], data["vel"].astype(np.float64))
+    arrays = _arrays(path)
+    own = float(arrays["dt"].item())
     stride = round(spacing / own)
     if stride < 1 or abs(stride * own - spacing) > 1e-6 * spacing:
         raise ForcefreeError(f"the frames of {path} are {own:g} fs apart, which is no divisor of {spacing:g} fs")
-    return whole.frames(0, len(whole), stride)
+    numbers = arrays["Z"].astype(np.int64)
+    times = own * np.arange(len(arrays["pos"]), dtype=np.float64)
+    positions, velocities = arrays["pos"].astype(np.float64), arrays["vel"].astype(np.float64)
+    whole = Trajectory(path.stem, numbers, atomic_masses[numbers], times, positions, velocities)
+    thinned = whole.frames(0, len(whole), stride)
+    if len(thinned) < HISTORY + HORIZON:
+        raise ForcefreeError(f"{path} has {len(thinned)} frames {spacing:g} fs apart; a window needs {HISTORY + HORIZON} at least")
+    return thinned
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays of a window, with the shapes that belong together.
+
+    Raises:
+        ForcefreeError: If they are not there or do not belong together.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ForcefreeError(f"{path} is a single array, not an npz file; a window has pos, vel, Z and dt")
+        with loaded as data:
+            missing = {"pos", "vel", "Z", "dt"} - set(data.files)
+            if missing:
+                raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
+            arrays = {name: data[name] for name in ("pos", "vel", "Z", "dt")}
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); a window has pos, vel, Z and dt") from error
+    numbers, shapes = arrays["Z"], {name: array.shape for name, array in arrays.items()}
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not ((numbers > 0) & (numbers < len(atomic_masses))).all():
+        raise ForcefreeError(f"Z of {path} must be a list of atomic numbers, not {numbers.dtype} of shape {numbers.shape}")
+    for name in ("pos", "vel"):
+        if arrays[name].dtype.kind != "f" or shapes[name] != (len(arrays["pos"]), len(numbers), 3):
+            raise ForcefreeError(
+                f"{name} of {path} must be floats of shape (frames, {len(numbers)}, 3), as many frames in pos and vel, "
+                f"not {arrays[name].dtype} of shape {shapes[name]}"
+            )
+    if arrays["dt"].size != 1 or arrays["dt"].dtype.kind not in "iuf" or not float(arrays["dt"].item()) > 0.0:
+        raise ForcefreeError(f"dt of {path} must be one positive time in fs, not {arrays['dt']}")
+    return arrays
 
 
 def _groups(protocol: ForecastProtocol) -> dict[str, list[list[Trajectory]]]:

@@ -32,9 +32,12 @@ def simulate(
     corrections: Annotated[int | None, typer.Option(help="Fixed-point corrections of the reversible propagator.")] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="meV per degree of freedom: steps whose total energy changes more, by the model's energy head, are halved."),
+        typer.Option(
+            help="meV per degree of freedom: steps whose total energy changes more, by the model's energy head, are halved; each half has "
+            "the whole tolerance again."
+        ),
     ] = None,
-    halvings: Annotated[int, typer.Option(help="How often a step may be halved for the tolerance.")] = 3,
+    halvings: Annotated[int | None, typer.Option(help="How often a step may be halved for the tolerance; 3 times by default.")] = None,
     bootstrap: Annotated[
         str | None, typer.Option(help="Who makes the first frames of a model that needs several: a model of one frame, or reference.")
     ] = None,

@@ -17,6 +17,8 @@ from forcefree.state import State
 
 FORMAT_VERSION = 1
 _TOLERANCE = 1e-6
+_LATER = ("energy",)
+"""Fields that the first cards did not have."""
 _WARMER = 1.1  # a run at the hottest training temperature fluctuates this far
 
 
@@ -78,6 +80,11 @@ class Card(Settings):
     """Data hash, command, seed, duration, validation errors."""
 
     licence: str = "MIT"
+
+    def lasting_json(self) -> str:
+        """As JSON in which fields that were added later and are at their default are left out, so that it stays what it always was."""
+        unused = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump_json(exclude=unused)
 
     def check_system(self, state: State) -> None:
         """Refuse elements or isotopes that training never saw.

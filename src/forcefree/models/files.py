@@ -63,6 +63,11 @@ def read_card(path: Path) -> Card:
         raise ForcefreeError(f"the card of model file {path} is damaged: it has no format version")
     if version > FORMAT_VERSION:
         raise ForcefreeError(f"model file {path} has format {version}, this forcefree reads up to {FORMAT_VERSION}; update forcefree")
+    unknown = sorted(set(values) - set(Card.model_fields))
+    if unknown:
+        raise ForcefreeError(
+            f"the card of model file {path} has {', '.join(unknown)}, which this forcefree does not know; update forcefree"
+        )
     return Card.parse(values, f"the card of model file {path}")
 
 
@@ -94,7 +99,10 @@ def load(model: str | Path) -> Forecaster:
     if written is not None and written != _digest(tensors):
         raise ForcefreeError(f"the weights in model file {path} are damaged: their checksum does not match; copy or train it again")
     if set(tensors) != set(expected) or any(tensors[name].shape != expected[name].shape for name in expected):
-        raise ForcefreeError(f"model file {path} holds other weights than its card describes; it was changed after it was written")
+        raise ForcefreeError(
+            f"model file {path} holds other weights than architecture '{card.model}' of this forcefree has by its card: the architecture "
+            "or the card was changed after it was written; train it again, or use the forcefree that wrote it"
+        )
     forecaster.load_state_dict(tensors)
     return forecaster.eval()
 

@@ -17,7 +17,7 @@ from forcefree.nn.vibrations import Vibrations
 from forcefree.state import State
 
 _DECIDED = 0.02  # Å^2; branches whose mean squares differ by more are no rivals
-_COLLINEAR = 0.05  # second extent of a reference over its first, below which its frame is not determined
+_COLLINEAR = 0.2  # Å; bending at 300 K takes a linear molecule a quarter as far off its line, the angle of water more
 
 
 class ReferenceMotion(ConstantsModule):
@@ -134,6 +134,6 @@ def _centred(reference: ReferenceStructure) -> Tensor:
     positions = torch.tensor(reference.positions, dtype=torch.float64)
     centred: Tensor = positions - positions.mean(dim=0)
     extents = torch.linalg.svdvals(centred)
-    if len(positions) < 3 or float(extents[1]) < _COLLINEAR * float(extents[0]):
+    if len(positions) < 3 or float(extents[1]) < _COLLINEAR * len(positions) ** 0.5:
         raise ForcefreeError("the reference of this model lies on a line, so that it has no frame of its own; leave the reference out")
     return centred

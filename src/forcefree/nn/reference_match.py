@@ -14,6 +14,8 @@ from forcefree.state import State
 
 MOST_SYMMETRIES = 64
 """Ways to renumber a reference without a change of its graph that are followed; benzene with all atoms has 12."""
+_MOST_PARTIAL = 1024
+_MOST_KNOWN = 256
 
 Indices = NDArray[np.int64]
 
@@ -36,6 +38,9 @@ class Branches:
 class Matcher:
     """Finds the branches of a batch, and keeps them while its bonds stay the same.
 
+    A branch that lays two unbonded atoms of the reference on a whole bond has no share in any forecast and is left out. A molecule
+    that still fits in more than a thousand ways has collapsed; it is treated as one that is not the reference.
+
     Args:
         numbers: Atomic numbers of the reference, shape (n_reference,).
         bonded: Its bonds, symmetric, shape (n_reference, n_reference).
@@ -48,8 +53,9 @@ class Matcher:
         self._numbers, self._bonded = numbers, bonded
         self._order = _connected_order(bonded)
         self._known: dict[bytes, Indices] = {}
-        symmetries = len(self._matches(numbers, bonded))
-        if symmetries > MOST_SYMMETRIES:
+        itself = self._matches(numbers, bonded, bonded)
+        if not 0 < len(itself) <= MOST_SYMMETRIES:
+            symmetries = len(itself) or f"over {_MOST_PARTIAL}"
             raise ForcefreeError(
                 f"the reference of this model can be renumbered in {symmetries} ways, more than the {MOST_SYMMETRIES} that are followed; "
                 "leave out its hydrogens, or the reference"
@@ -63,7 +69,7 @@ class Matcher:
             state: Systems.
             weights: Of the bonds, 0 to 1, padded, shape (n_systems, n_most, n_most).
         """
-        bonds = weights.detach() > 0.0
+        bonds = torch.stack([weights.detach() > 0.0, weights.detach() >= 1.0])
         if self._last is not None:
             origin, same, branches = self._last
             if bonds.shape == same.shape and torch.equal(bonds, same) and _alike(state, origin):
@@ -74,11 +80,12 @@ class Matcher:
         return branches
 
     def _search(self, state: State, bonds: NDArray[np.bool_]) -> Branches:
+        """Branches by which bonds there are at all and which are whole, shape (2, n_systems, n_most, n_most)."""
         numbers, sizes, isolated = state.numbers.cpu().numpy(), state.sizes.tolist(), state.isolated.tolist()
         atoms, systems, first = [np.empty((0, len(self._numbers)), dtype=np.int64)], [], 0
         for system, size in enumerate(sizes):
             if size == len(self._numbers) and isolated[system]:
-                found = self._matches(numbers[first : first + size], bonds[system, :size, :size])
+                found = self._matches(numbers[first : first + size], *bonds[:, system, :size, :size])
                 atoms.append(found + first)
                 systems += [system] * len(found)
             first += size
@@ -87,20 +94,32 @@ class Matcher:
         hands = torch.ones(len(owner), dtype=torch.float64, device=device)
         return Branches(chosen.repeat(2, 1), owner.repeat(2), torch.cat([hands, -hands]))
 
-    def _matches(self, numbers: Indices, bonds: NDArray[np.bool_]) -> Indices:
-        """Maps from the reference onto atoms that keep elements and bonds, shape (n_maps, n_reference)."""
-        key = numbers.tobytes() + bonds.tobytes()
+    def _matches(self, numbers: Indices, bonds: NDArray[np.bool_], whole: NDArray[np.bool_]) -> Indices:
+        """Maps from the reference onto atoms that keep elements and bonds, shape (n_maps, n_reference); none where there are too many.
+
+        Args:
+            numbers: Atomic numbers, shape (n_reference,).
+            bonds: Which pairs can be bonds of the reference, shape (n_reference, n_reference).
+            whole: Which pairs can be nothing else, the same shape.
+        """
+        key = numbers.tobytes() + bonds.tobytes() + whole.tobytes()
         if key not in self._known:
             partial = [{}] if np.array_equal(np.sort(numbers), np.sort(self._numbers)) else []  # type: list[dict[int, int]]
             for atom in self._order:
-                neighbours = [other for other in np.flatnonzero(self._bonded[atom]).tolist() if other != atom]
+                images = np.flatnonzero(numbers == self._numbers[atom]).tolist()
+                own = self._bonded[atom]
                 partial = [
                     {**taken, atom: image}
                     for taken in partial
-                    for image in np.flatnonzero(numbers == self._numbers[atom]).tolist()
-                    if image not in taken.values() and all(bonds[image, taken[other]] for other in neighbours if other in taken)
+                    for image in images
+                    if image not in taken.values()
+                    and all(bonds[image, there] if own[other] else not whole[image, there] for other, there in taken.items())
                 ]
+                if len(partial) > _MOST_PARTIAL:
+                    partial = []
             rows = [[taken[atom] for atom in range(len(self._numbers))] for taken in partial]
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
             self._known[key] = np.array(rows, dtype=np.int64).reshape(-1, len(self._numbers))
         return self._known[key]
 

@@ -19,8 +19,9 @@ class Adaptive:
 
     After a step the change of the total energy, potential by the energy head and kinetic exactly, is compared with a
     tolerance for each replica. Replicas beyond it go back and take two steps of half the length, together as a batch of
-    their own, and so on down to the shortest step, which is taken as it is. The others keep what they have, so that the
-    answer of a replica does not depend on its batch-mates.
+    their own, and so on down to the shortest step, which is taken as it is. The others keep what they have. Each half has
+    the whole tolerance again. The answer of a replica depends on its batch-mates only to rounding, since how many are done
+    again together sets the order in which a processor adds.
 
     Args:
         levels: The same propagator at its full interval, half of it, a quarter, ...; at least two.

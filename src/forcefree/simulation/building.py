@@ -16,7 +16,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.beginning import first_steps, read_window, repeated
 from forcefree.simulation.bodies import Bodies
-from forcefree.simulation.choice import make_adaptive, make_propagator
+from forcefree.simulation.choice import USUAL_HALVINGS, make_adaptive, make_propagator
 from forcefree.simulation.compiled import CompilationError, CompiledForecaster, can_compile, worth_compiling
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
@@ -109,7 +109,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
         propagator = make_propagator(served, options.propagator, options.interval, options.corrections)
     if options.tolerance is not None:
         freedom = degrees_of_freedom(state, options.conserved, bending=True)
-        propagator = make_adaptive(propagator, served, options.tolerance, options.halvings, freedom, options.conserved)
+        propagator = make_adaptive(propagator, served, options.tolerance, options.halvings or USUAL_HALVINGS, freedom, options.conserved)
     names = tuple(range(options.first_replica, options.first_replica + state.n_systems))
     streams = Streams(options.seed, names)
     state = _with_velocities(state, options, streams)

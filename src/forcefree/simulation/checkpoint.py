@@ -20,6 +20,7 @@ from torch import Tensor
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.choice import USUAL_HALVINGS
 from forcefree.simulation.engine import Engine, Stop
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.schedule import Schedule
@@ -28,8 +29,8 @@ from forcefree.state import State
 FORMAT = 1
 _TENSORS = ("positions", "velocities", "time", "running", "rotation")
 _FREE = ("duration",)
-_LATER = {"compile": False, "tolerance": None, "halvings": 3}
-"""Options that older checkpoints do not have, with what was done then."""
+_LATER = {"compile": False, "tolerance": None, "halvings": USUAL_HALVINGS}
+"""Options that older checkpoints do not have, with what is done where they are not given."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Identity:
         whole = {name: getattr(start, name).cpu() for name in start.__dataclass_fields__}
         for index, frame in enumerate(earlier):
             whole |= {f"{noun}_{index}": getattr(frame, noun).cpu() for noun in ("positions", "velocities", "time")}
-        return cls(_digest(weights, model.card.model_dump_json()), _digest(whole, ""), options.model_dump(mode="json"))
+        return cls(_digest(weights, model.card.lasting_json()), _digest(whole, ""), options.model_dump(mode="json"))
 
     def refuse_other(self, other: Identity, path: Path) -> None:
         """Refuse a checkpoint of another simulation.
@@ -66,7 +67,7 @@ class Identity:
         if other.start != self.start:
             raise ForcefreeError(f"checkpoint {path} was made from another start structure; give that one or choose another output")
         for key, value in self.options.items():
-            if key not in _FREE and other.options.get(key, _LATER.get(key)) != value:
+            if key not in _FREE and _settled(key, other.options.get(key)) != _settled(key, value):
                 raise ForcefreeError(
                     f"checkpoint {path} was made with {key} {other.options.get(key)}, not {value}; only the duration may change when a run goes on"
                 )
@@ -176,6 +177,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     except (SafetensorError, OSError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ForcefreeError(damaged) from error
+
+
+def _settled(key: str, value: object) -> object:
+    return _LATER.get(key) if value is None else value
 
 
 def _digest(tensors: dict[str, Tensor], text: str) -> str:

@@ -15,6 +15,7 @@ from forcefree.simulation.window import Window
 from forcefree.temperature import Conserved
 
 PropagatorName = Literal["auto", "direct", "reversible", "window"]
+USUAL_HALVINGS = 3
 
 
 def make_propagator(

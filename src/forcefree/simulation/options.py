@@ -61,10 +61,10 @@ class SimulationOptions(Settings):
 
     tolerance: float | None = Field(default=None, gt=0.0)
     """Largest change of the total energy in a step, in meV per degree of freedom, by the model's energy head; a step beyond it is
-    done again as two of half the length. Steps are not checked when not given."""
+    done again as two of half the length, each of which has the whole tolerance again. Steps are not checked when not given."""
 
-    halvings: int = Field(default=3, ge=1, le=8)
-    """How often a step may be halved for the tolerance; the shortest step is taken as it is."""
+    halvings: int | None = Field(default=None, ge=1, le=8)
+    """How often a step may be halved for the tolerance, 3 times when not given; the shortest step is taken as it is."""
 
     bootstrap: str | None = None
     """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""
@@ -93,6 +93,8 @@ class SimulationOptions(Settings):
             raise ValueError("ensemble nvt needs a temperature in K, such as 300")
         if self.temperature is None and self.velocities == "maxwell-boltzmann":
             raise ValueError("velocities can only be drawn at a temperature in K, such as 300")
+        if self.halvings is not None and self.tolerance is None:
+            raise ValueError(f"halvings ({self.halvings}) belong to a tolerance in meV per degree of freedom, such as 5; give one too")
         return self
 
     @property
