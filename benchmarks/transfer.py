@@ -71,7 +71,7 @@ def rollout(
             velocities="start",
             rotation=False,
             temperature=300.0,
-            thermostat_time="1 ps",
+            thermostat_time=arguments.thermostat_time,
             duration=duration,
             propagator=name,
             interval=float(interval),
@@ -82,6 +82,7 @@ def rollout(
         kept = [t for index, t in enumerate(run.trajectories()) if index not in run.stopped]
     lost = f"of {arguments.replicas}"
     table.add(f"{label}: replicas lost in {duration}", len(run.stopped), lost, seeds=arguments.replicas)
+    table.save()
     if not kept:
         return None
     temperatures = [run_temperatures(t, conserved_by(kept)) for t in kept]
@@ -106,7 +107,8 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=64, help="windows per held-out run")
     parser.add_argument("--replicas", type=int, default=10)
     parser.add_argument("--duration", default="1 ns")
-    parser.add_argument("--propagator", default="reversible:20:1", metavar="NAME:INTERVAL[:CORRECTIONS]")
+    parser.add_argument("--thermostat-time", default="1 ps")
+    parser.add_argument("--propagator", default="direct:10", metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = Table("transfer")
