@@ -44,7 +44,7 @@ class CompiledForecaster(Forecaster):
         super().__init__(model.card)
         self.model = model
         self._own = copy.deepcopy(model)  # compiled code reads pairs from the model, which other batches would replace
-        self._batch, self._most_times = state, most_times
+        self._batch, self._most_times, self._has_pairs = state, most_times, False
         # one thread: torch cannot compile sums over systems in float64 for several, and small molecules gain nothing by them
         options: dict[str, Any] = {"cpp_wrapper": True, "cpp.threads": 1} if state.positions.device.type == "cpu" else {}
         if hasattr(torch.compiler, "skip_all_guards_unsafe"):
@@ -70,6 +70,9 @@ class CompiledForecaster(Forecaster):
         missing = self._most_times - len(times)
         if state.system is not self._batch.system or missing < 0:
             return self.model.unchecked_forecast(history, times)
+        if not self._has_pairs:
+            self._own.unchecked_forecast((self._batch,), times)
+            self._has_pairs = True
         padded = torch.cat([times, times[-1:].expand(missing, -1)]) if missing else times.contiguous()
         frames: tuple[Tensor, Tensor] = self._compiled(state.positions.contiguous(), state.velocities.contiguous(), padded)
         positions, velocities = frames
@@ -84,7 +87,6 @@ class CompiledForecaster(Forecaster):
         times = torch.full((self._most_times,), min(self.card.fixed_times or [self.card.t_max]), dtype=torch.float64)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch speaks of its own parts while it compiles
-            self._own.forecast((self._batch,), times.to(self._batch.positions.device))
             self.forecast((self._batch,), times.to(self._batch.positions.device))
 
     def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
