@@ -108,6 +108,11 @@ def test_a_defect_of_ours_keeps_its_traceback() -> None:
 
 
 def _start(arguments: list[str], folder: Path, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    def in_the_foreground() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that runs the tests in the background has it ignored
+        if before is not None:
+            before()
+
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
@@ -117,7 +122,7 @@ def _start(arguments: list[str], folder: Path, before: Callable[[], None] | None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=before,
+        preexec_fn=in_the_foreground,
     )
 
 
