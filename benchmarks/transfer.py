@@ -56,9 +56,7 @@ def ceiling(table: Table, runs: list[Trajectory]) -> RamachandranMap:
     return RamachandranMap.of(runs, PHI, PSI)
 
 
-def rollout(
-    table: Table, label: str, model: Forecaster, reference: RamachandranMap, arguments: argparse.Namespace
-) -> RamachandranMap | None:
+def rollout(table: Table, label: str, model: Forecaster, reference: RamachandranMap, arguments: argparse.Namespace) -> None:
     """Replicas lost, temperatures, and the map of what was not lost."""
     blind = isinstance(model, FreeFlight)
     name, interval, *corrections = ["direct", "10"] if blind else arguments.propagator.split(":")
@@ -84,7 +82,7 @@ def rollout(
     table.add(f"{label}: replicas lost in {duration}", len(run.stopped), lost, seeds=arguments.replicas)
     table.save()
     if not kept:
-        return None
+        return
     temperatures = [run_temperatures(t, conserved_by(kept)) for t in kept]
     for element in temperatures[0]:
         values = np.array([one[element] for one in temperatures])
@@ -94,7 +92,6 @@ def rollout(
     table.add(f"{label}: Jensen-Shannon distance of maps", found.distance(reference), "", seeds=len(kept))
     table.add(f"{label}: free-energy error", found.free_energy_error(reference), "kT", seeds=len(kept))
     table.save()
-    return found
 
 
 def main() -> None:
