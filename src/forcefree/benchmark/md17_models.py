@@ -18,7 +18,7 @@ class TableModel:
         reference: Give it the mean shape of the training structures as its reference.
         superposed: Train and choose by the error after superposition of each frame.
         steps: Most optimizer steps, where no other number is asked for.
-        batch: Starts per step, likewise; few where a step is dear, so that trainings take about equally long.
+        batch: Starts per step, likewise; few where a step is dear. Trainings are not of equal length: a table tells their seconds.
     """
 
     architecture: str
