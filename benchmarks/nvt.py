@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 from rows import Table
-from starts import FreeFlight, reference_starts
+from starts import reference_starts
 
 from forcefree.analysis.result import Measure
 from forcefree.analysis.study import analyze
+from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.models.files import bundled_references, load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.simulate import Simulation, simulate

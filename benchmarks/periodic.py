@@ -9,90 +9,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from ase import Atoms, units
 from rows import Table
 
-from forcefree.analysis.energies import potential_energies
-from forcefree.analysis.pieces import Piece
-from forcefree.analysis.transport import diffusion_coefficient, element_displacements, pair_distances
+from forcefree.analysis.transport import diffusion_coefficient, element_displacements
 from forcefree.analysis.verdict import mean_and_error
+from forcefree.benchmark.bulk import Propagation, energy_drift, follow, free_flight, radial_distance
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
-from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
-from forcefree.reference.summary import kinetic_energies, temperatures
-from forcefree.simulation.simulate import simulate
+from forcefree.reference.summary import temperatures
 from forcefree.units import femtoseconds
-
-RESAMPLES = 200
-ENERGY_FRAMES = 20
-
-
-@dataclass(frozen=True)
-class Propagation:
-    """How a model is run: ``direct:10`` or ``reversible:20:1``, name, interval in fs and corrections."""
-
-    name: str
-    interval: float
-    corrections: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> Propagation:
-        """From the words of the command line."""
-        name, interval, *rest = text.split(":")
-        return cls(name, float(interval), int(rest[0]) if rest else None)
-
-    @property
-    def label(self) -> str:
-        """What it is called in the table."""
-        return f"{self.name} {self.interval:g} fs" + (f", {self.corrections} correction(s)" if self.corrections else "")
-
-
-def rollouts(model: Forecaster, runs: Sequence[Trajectory], how: Propagation) -> tuple[list[Trajectory], int]:
-    """Replicas from the first frames of the runs, as long and as finely recorded; and how many were lost."""
-    starts = []
-    for run in runs:
-        assert run.velocities is not None
-        atoms = Atoms(run.numbers, positions=run.positions[0], cell=run.cell, pbc=run.pbc, masses=run.masses)
-        atoms.set_velocities(run.velocities[0] / units.fs)
-        starts.append(atoms)
-    found = simulate(
-        model,
-        starts,
-        ensemble="nve",
-        duration=float(runs[0].times[-1]),
-        propagator=how.name,
-        interval=how.interval,
-        corrections=how.corrections,
-        save_every=runs[0].spacing,
-    )
-    return [run for index, run in enumerate(found.trajectories()) if index not in found.stopped], len(found.stopped)
-
-
-def free_flight(run: Trajectory) -> Trajectory:
-    """The run as it would be if every atom flew straight from its first frame."""
-    assert run.velocities is not None
-    flown = run.times[:, None, None] * run.velocities[0]
-    return replace(run, positions=run.positions[0] + flown, velocities=np.broadcast_to(run.velocities[0], flown.shape).copy())
-
-
-def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float]:
-    """Area between two radial distribution functions over that below the second, of the worst pair of elements, in %, with its error."""
-    ours, theirs = (pair_distances([Piece(index, run) for index, run in enumerate(side)]) for side in (runs, others))
-
-    def distance(chosen: np.ndarray) -> float:
-        radial = ours.counts[chosen].sum(axis=0) / ours.ideal[chosen].sum(axis=0)
-        return float(100.0 * (np.abs(radial - theirs.radial).sum(axis=1) / theirs.radial.sum(axis=1)).max())
-
-    rng = np.random.default_rng(0)
-    resampled = [distance(rng.integers(0, len(runs), len(runs))) for _ in range(RESAMPLES)]
-    return distance(np.arange(len(runs))), float(np.std(resampled))
 
 
 def moved(runs: Sequence[Trajectory], *, fluid: bool) -> tuple[float, float]:
@@ -103,16 +34,6 @@ def moved(runs: Sequence[Trajectory], *, fluid: bool) -> tuple[float, float]:
             lags = displacement[1 : len(displacement) // 2]
             values.append(diffusion_coefficient(displacement, run.spacing) if fluid else float(lags.mean()))
     return mean_and_error(values)
-
-
-def drift(runs: Sequence[Trajectory], calculator: CalculatorConfig) -> tuple[float, float]:
-    """Slope of the true total energy in meV per atom and ps, with its error over runs."""
-    few = [run.frames(0, len(run), max(1, len(run) // ENERGY_FRAMES)) for run in runs]
-    slopes = []
-    for run, potential in zip(few, potential_energies(few, calculator), strict=True):
-        total = 1000.0 * (potential + kinetic_energies(run)) / len(run.numbers)
-        slopes.append(float(np.polyfit(run.times / 1000.0, total, 1)[0]))
-    return mean_and_error(slopes)
 
 
 def compare(table: Table, label: str, runs: Sequence[Trajectory], truth: Sequence[Trajectory], *, fluid: bool, judged: bool) -> None:
@@ -156,12 +77,12 @@ def main() -> None:
     compare(table, "reference beside reference", ceiling, truth, fluid=fluid, judged=False)
     compare(table, "no skill, free flight", [free_flight(run) for run in ceiling], truth, fluid=fluid, judged=False)
     for how in map(Propagation.parse, arguments.propagators):
-        found, lost = rollouts(model, ceiling, how)
+        found, lost = follow(model, ceiling, how)
         table.add(f"{how.label}: replicas lost", lost, f"of {len(ceiling)}", at_most=0, seeds=len(ceiling))
         if len(found) < 2:
             continue
         compare(table, how.label, found, truth, fluid=fluid, judged=True)
-        slope, error = drift(found, calculator)
+        slope, error = energy_drift(found, calculator)
         table.add(f"{how.label}: energy drift", slope, "meV/atom/ps", seeds=len(found), error=error)
         table.save()
     table.save()

@@ -1,29 +1,13 @@
-"""Starts of rollouts: frames of the bundled NVT reference, far apart, so that no replica begins at the bottom of the well.
-
-And the forecaster without skill, for the row beside which every other should stand.
-"""
+"""Starts of rollouts: frames of the bundled NVT reference, far apart, so that no replica begins at the bottom of the well."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from ase import Atoms, units
-from torch import Tensor
 
 from forcefree.data.h5md import read_store
 from forcefree.models.files import bundled_references
-from forcefree.models.forecaster import Departures, Forecaster
-from forcefree.state import State
-
-
-class FreeFlight(Forecaster):
-    """Every atom flies straight: no departure from free flight at any time."""
-
-    def departures(self, history: tuple[State, ...], times: Tensor) -> Departures:
-        """Zeros."""
-        nothing = torch.zeros(len(times), history[-1].n_atoms, 3, dtype=torch.float64)
-        return Departures(nothing, nothing)
 
 
 def reference_starts(count: int, reference: str = "ethanol-nvt-300K") -> list[Atoms]:

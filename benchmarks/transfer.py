@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from rows import Table
-from starts import FreeFlight, reference_starts
+from starts import reference_starts
 
 from forcefree.analysis.motion import conserved_by, run_temperatures
 from forcefree.analysis.ramachandran import RamachandranMap
+from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load

@@ -17,11 +17,12 @@ import torch
 from chemical_space import by_molecule
 from nvt import add
 from rows import Table
-from starts import FreeFlight, reference_starts
+from starts import reference_starts
 
 from forcefree.analysis.result import Analysis
 from forcefree.analysis.study import analyze
 from forcefree.analysis.verdict import Thresholds
+from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.data.h5md import read_store, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load

@@ -117,3 +117,60 @@ def forecast(
         spacing=spacing, windows=windows, costly=costly,
     )  # fmt: skip
     run_forecast(protocol, Table(output.stem, output.parent))
+
+
+@benchmark.command("materials")
+def materials(
+    system: Annotated[str, typer.Argument(help="Name of the system; paracetamol, quartz and water have published figures beside them.")],
+    model: Annotated[list[str], typer.Option(help="Model file or bundled name; repeat it for training seeds (single steps only).")],
+    held_out: Annotated[Path | None, typer.Option(help="NVE runs that no model saw, made by forcefree reference.")] = None,
+    time: Annotated[list[float] | None, typer.Option(help="fs, of single forecasts beside the held-out runs; t_max if not given.")] = None,
+    windows: Annotated[int, typer.Option(min=1, help="Starts of single forecasts.")] = 1000,
+    pursuit: Annotated[str | None, typer.Option(help="Length of NVE rollouts beside the held-out runs, such as 1ps.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="NVT runs of the reference, for canonical rollouts.")] = None,
+    propagator: Annotated[
+        list[str] | None, typer.Option(help="direct:10 or reversible:20:1, in fs; repeatable; direct t_max if not given.")
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Canonical rollouts.")] = 4,
+    duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",
+    thermostat_time: Annotated[str, typer.Option(help="Relaxation time of CSVR.")] = "100fs",
+    cells: Annotated[list[int] | None, typer.Option(min=1, help="Repeats of the cell in each direction, for the table of speeds.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Processor cores.")] = 1,
+    output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("materials.json"),
+) -> None:
+    """Judge a model of a periodic system: single steps, rollouts, averages, and speed as the cell grows.
+
+    Each part runs where its input is given. Single steps stand beside free flight, constant acceleration, and the reference at
+    other time steps; canonical rollouts beside the reference and its own halves; speeds beside a network of like architecture
+    that predicts forces at the reference's time step.
+
+    \b
+    Examples:
+      forcefree benchmark materials quartz --model trajcast-quartz.safetensors --held-out quartz-held-out.h5 --time 10 --time 30
+      forcefree benchmark materials quartz --model trajcast-quartz.safetensors --reference quartz-nvt.h5 --propagator direct:30
+      forcefree benchmark materials quartz --model trajcast-quartz.safetensors --reference quartz-nvt.h5 --cells 1 --cells 3
+    """  # noqa: D301
+    import torch
+
+    from forcefree.benchmark.bulk import Propagation
+    from forcefree.benchmark.canonical import CanonicalRun
+    from forcefree.benchmark.materials import MaterialsProtocol, run_materials
+    from forcefree.benchmark.table import Table
+    from forcefree.memory import keep_freed_memory
+    from forcefree.units import femtoseconds
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    protocol = MaterialsProtocol(
+        name=system,
+        models=tuple(model),
+        held_out=held_out,
+        times=tuple(time or ()),
+        windows=windows,
+        pursuit=0.0 if pursuit is None else femtoseconds(pursuit),
+        reference=reference,
+        propagators=tuple(Propagation.parse(text) for text in propagator or ()),
+        canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time)),
+        cells=tuple(cells or ()),
+    )
+    run_materials(protocol, Table(output.stem, output.parent))

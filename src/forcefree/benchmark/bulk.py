@@ -1,0 +1,110 @@
+"""Rollouts of periodic systems and the figures by which they are judged: pair distances, diffusion, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms, units
+
+from forcefree.analysis.energies import potential_energies
+from forcefree.analysis.pieces import Piece
+from forcefree.analysis.transport import pair_distances
+from forcefree.analysis.verdict import mean_and_error
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.forecaster import Forecaster
+from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.summary import kinetic_energies
+from forcefree.simulation.simulate import simulate
+
+_RESAMPLES = 200
+_ENERGY_FRAMES = 20
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """How a model is run, such as ``direct:10`` or ``reversible:20:1``.
+
+    Attributes:
+        name: Of the propagator.
+        interval: fs.
+        corrections: Of the reversible propagator.
+    """
+
+    name: str
+    interval: float
+    corrections: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Propagation:
+        """From the words of the command line.
+
+        Raises:
+            ForcefreeError: If they are not NAME:INTERVAL or NAME:INTERVAL:CORRECTIONS.
+        """
+        name, _, rest = text.partition(":")
+        interval, _, corrections = rest.partition(":")
+        try:
+            return cls(name, float(interval), int(corrections) if corrections else None)
+        except ValueError as error:
+            raise ForcefreeError(f"a propagator is given as direct:10 or reversible:20:1 (interval in fs), not '{text}'") from error
+
+    @property
+    def label(self) -> str:
+        """What it is called in the table."""
+        return f"{self.name} {self.interval:g} fs" + (f", {self.corrections} correction(s)" if self.corrections else "")
+
+
+def start_of(run: Trajectory, frame: int = 0) -> Atoms:
+    """A frame of a run as a structure with velocities."""
+    assert run.velocities is not None
+    atoms = Atoms(run.numbers, positions=run.positions[frame], cell=run.cell, pbc=run.pbc, masses=run.masses)
+    atoms.set_velocities(run.velocities[frame] / units.fs)
+    return atoms
+
+
+def follow(model: Forecaster, runs: Sequence[Trajectory], how: Propagation) -> tuple[list[Trajectory], int]:
+    """NVE rollouts from the first frames of the runs, as long and as finely recorded; and how many were lost."""
+    found = simulate(
+        model,
+        [start_of(run) for run in runs],
+        ensemble="nve",
+        duration=float(runs[0].times[-1] - runs[0].times[0]),
+        propagator=how.name,
+        interval=how.interval,
+        corrections=how.corrections,
+        save_every=runs[0].spacing,
+    )
+    return [run for index, run in enumerate(found.trajectories()) if index not in found.stopped], len(found.stopped)
+
+
+def free_flight(run: Trajectory) -> Trajectory:
+    """The run as it would be if every atom flew straight from its first frame."""
+    assert run.velocities is not None
+    flown = (run.times - run.times[0])[:, None, None] * run.velocities[0]
+    return replace(run, positions=run.positions[0] + flown, velocities=np.broadcast_to(run.velocities[0], flown.shape).copy())
+
+
+def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float]:
+    """Area between two radial distribution functions over that below the second, of the worst pair of elements, in %, with its error."""
+    ours, theirs = (pair_distances([Piece(index, run) for index, run in enumerate(side)]) for side in (runs, others))
+
+    def distance(chosen: np.ndarray) -> float:
+        radial = ours.counts[chosen].sum(axis=0) / ours.ideal[chosen].sum(axis=0)
+        return float(100.0 * (np.abs(radial - theirs.radial).sum(axis=1) / theirs.radial.sum(axis=1)).max())
+
+    rng = np.random.default_rng(0)
+    resampled = [distance(rng.integers(0, len(runs), len(runs))) for _ in range(_RESAMPLES)]
+    return distance(np.arange(len(runs))), float(np.std(resampled))
+
+
+def energy_drift(runs: Sequence[Trajectory], calculator: CalculatorConfig, *, potential_only: bool = False) -> tuple[float, float]:
+    """Slope of the true total (or potential) energy in meV per atom and ps, with its error over runs."""
+    few = [run.frames(0, len(run), max(1, len(run) // _ENERGY_FRAMES)) for run in runs]
+    slopes = []
+    for run, potential in zip(few, potential_energies(few, calculator), strict=True):
+        energy = potential if potential_only else potential + kinetic_energies(run)
+        slopes.append(float(np.polyfit(run.times / 1000.0, 1000.0 * energy / len(run.numbers), 1)[0]))
+    return mean_and_error(slopes)

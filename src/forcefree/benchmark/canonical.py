@@ -1,0 +1,107 @@
+"""Canonical rollouts beside canonical runs of the reference: every measure of ``forcefree analyze``, and what TrajCast was judged by."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from forcefree.analysis.study import analyze
+from forcefree.benchmark.bulk import Propagation, energy_drift, radial_distance, start_of
+from forcefree.benchmark.table import Table
+from forcefree.data.h5md import read_store
+from forcefree.data.trajectory import Trajectory
+from forcefree.models.forecaster import Forecaster
+from forcefree.reference.config import CalculatorConfig
+from forcefree.simulation.simulate import simulate
+
+_MOST_SPACING = 10.0
+_WARM_UP = 2000.0
+_ENERGY_SAMPLES = 80
+
+
+@dataclass(frozen=True)
+class CanonicalRun:
+    """How long and how often.
+
+    Attributes:
+        replicas: Rollouts from frames of the reference.
+        duration: fs, of each, after 2 ps that are not recorded.
+        thermostat_time: fs, of CSVR.
+        seed: Of the thermostat.
+    """
+
+    replicas: int = 4
+    duration: float = 25_000.0
+    thermostat_time: float = 100.0
+    seed: int = 1
+
+
+def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propagation, run: CanonicalRun) -> None:
+    """Roll out one propagator from frames of the reference and compare.
+
+    Raises:
+        ForcefreeError: If a file cannot be used.
+    """
+    runs = list(read_store(reference))
+    temperature = float(runs[0].provenance["temperature"])
+    label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "canonical.h5"
+        found = simulate(
+            model,
+            [start_of(runs[index % len(runs)], (index // len(runs) * 37 % 10) * len(runs[0]) // 10) for index in range(run.replicas)],
+            ensemble="nvt",
+            temperature=temperature,
+            velocities="start",
+            thermostat_time=run.thermostat_time,
+            equilibration=_whole(_WARM_UP, how.interval),
+            duration=_whole(run.duration, how.interval),
+            propagator=how.name,
+            interval=how.interval,
+            corrections=how.corrections,
+            save_every=spacing_of(how.interval),
+            seed=run.seed,
+            output=output,
+        )
+        table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
+        if found.stopped:
+            return
+        _rows(table, label, output, reference, runs)
+
+
+def spacing_of(interval: float) -> float:
+    """Time between recorded frames, fs: the step, or a divisor of it that is short enough to see vibrations."""
+    parts = 1
+    while interval / parts > _MOST_SPACING + 1e-9:
+        parts += 1
+    return interval / parts
+
+
+def _whole(duration: float, interval: float) -> float:
+    return max(1, round(duration / interval)) * interval
+
+
+def _rows(table: Table, label: str, output: Path, reference: Path, runs: list[Trajectory]) -> None:
+    ours = list(read_store(output))
+    distance, error = radial_distance(ours, runs)
+    ceiling, spread = radial_distance(runs[::2], runs[1::2])
+    table.add(f"{label}: RDF L1 distance", distance, "%", at_most=2.0, seeds=len(ours), error=error)
+    table.add(f"{label}: RDF L1 distance of the reference's halves", ceiling, "%", seeds=len(runs), error=spread)
+    slope, error = energy_drift(ours, CalculatorConfig.model_validate(runs[0].provenance["calculator"]), potential_only=True)
+    table.add(f"{label}: slope of the potential energy", slope, "meV/atom/ps", seeds=len(ours), error=error)
+    analysis = analyze(output, reference, discard="0", samples=_ENERGY_SAMPLES)
+    for measure in analysis.measures:
+        if measure.deviation is None or measure.group == "completeness":
+            continue
+        table.add(
+            f"{label}: {measure.label}",
+            measure.deviation,
+            measure.threshold_unit or measure.unit,
+            at_most=measure.threshold,
+            seeds=len(ours),
+            error=measure.deviation_error,
+            holds=None if measure.threshold is None else measure.verdict == "holds",
+        )
+        if measure.model is not None and measure.group in ("ensemble", "transport"):
+            table.add(f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=len(ours), error=measure.model_error)

@@ -1,0 +1,97 @@
+"""Speed and memory as a cell grows: a forecaster beside a force network of like architecture, in one run."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+
+from forcefree.benchmark.bulk import Propagation
+from forcefree.benchmark.like_force_network import ForceDynamics
+from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.building import build_engine
+from forcefree.simulation.options import SimulationOptions
+from forcefree.state import State
+
+FS_PER_DAY = 86400.0
+_MOST_STEPS = 40
+
+
+@dataclass(frozen=True)
+class SizeSpeed:
+    """What was found for one size.
+
+    Attributes:
+        atoms: Number of atoms.
+        step: Processor seconds of one step of the forecaster.
+        wall: Wall-clock seconds of the same.
+        nanoseconds: Simulated ns per day of processor time.
+        forced: ns per day of the force network, None where it was left out.
+        memory: GiB of the whole process at its largest so far.
+    """
+
+    atoms: int
+    step: float
+    wall: float
+    nanoseconds: float
+    forced: float | None
+    memory: float
+
+
+def supercell(atoms: Atoms, repeats: int, temperature: float, seed: int = 0) -> Atoms:
+    """A cell repeated in all directions, with velocities of its own drawn at a temperature (K)."""
+    large = atoms.repeat(repeats)
+    MaxwellBoltzmannDistribution(large, temperature_K=temperature, rng=np.random.default_rng(seed))
+    Stationary(large)
+    return large
+
+
+def measure_size(model: Forecaster, atoms: Atoms, how: Propagation, timestep: float | None, budget: float) -> SizeSpeed:
+    """Time a forecaster in NVT, and the force network where a time step is given.
+
+    Args:
+        model: The forecaster.
+        atoms: The cell, with velocities.
+        how: Propagator.
+        timestep: Of the force network, fs, or None to leave it out.
+        budget: Seconds for each of the two, about.
+    """
+    state = State.from_atoms([atoms])
+    options = SimulationOptions.parse(
+        {
+            "ensemble": "nvt", "temperature": 300.0, "velocities": "start", "duration": 1e6, "propagator": how.name,
+            "interval": how.interval, "corrections": how.corrections, "compile": False,
+        },
+        "benchmark",
+    )  # fmt: skip
+    engine, _ = build_engine(model, state, options)
+    step, wall = _seconds(engine.step, budget)
+    forced = None
+    if timestep is not None:
+        dynamics = ForceDynamics(model, state, timestep)
+        forced = 1e-6 * FS_PER_DAY * timestep / _seconds(dynamics.step, budget)[0]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return SizeSpeed(len(atoms), step, wall, 1e-6 * FS_PER_DAY * how.interval / step, forced, memory)
+
+
+def exponent(found: Sequence[SizeSpeed]) -> float:
+    """Slope of the log of a step's time over the log of the number of atoms."""
+    return float(np.polyfit(np.log([one.atoms for one in found]), np.log([one.step for one in found]), 1)[0])
+
+
+def _seconds(step: Callable[[], object], budget: float) -> tuple[float, float]:
+    """Processor and wall-clock seconds of a call, means over as many as the budget allows, after one that is not counted."""
+    with torch.inference_mode():
+        step()
+        begun = (time.process_time(), time.perf_counter())
+        count = 0
+        while count < _MOST_STEPS and (count == 0 or time.perf_counter() - begun[1] < budget):
+            step()
+            count += 1
+        return (time.process_time() - begun[0]) / count, (time.perf_counter() - begun[1]) / count

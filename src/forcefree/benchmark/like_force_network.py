@@ -1,0 +1,63 @@
+"""What a user would run instead: a network of like architecture and width that predicts forces, at the reference's time step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from forcefree.errors import ForcefreeError
+from forcefree.graph import Neighbours
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.refined_network import RefinedNetwork
+from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.state import State
+from forcefree.units import KINETIC_UNIT
+
+_TINY = 1e-4
+"""Of random forces, so that the system stays together while it is timed."""
+
+
+class ForceDynamics:
+    """Velocity Verlet under a message-passing network of the same width, cutoff and number of blocks as a TrajCast.
+
+    It sees positions and elements alone. Speed does not depend on what was learnt, so its weights are random.
+
+    Args:
+        model: A TrajCast with the ``fast`` preset.
+        state: The start.
+        timestep: fs.
+
+    Raises:
+        ForcefreeError: If the model is another architecture.
+    """
+
+    def __init__(self, model: Forecaster, state: State, timestep: float) -> None:
+        card = model.card
+        if not isinstance(getattr(model, "network", None), RefinedNetwork) or card.model != "trajcast":
+            raise ForcefreeError(f"a force network like {card.name} is known for TrajCast with the fast preset only, not for {card.model}")
+        config = TrajCastConfig.parse(card.options, f"options of model {card.name}")
+        blocks = config.model_copy(update={"layers": config.layers + config.refinements, "refinements": 0})
+        self._network = RefinedNetwork(blocks, len(card.species), card.cutoff, card.t_max, 1).eval()
+        self._neighbours, self._timestep = Neighbours(card.cutoff), timestep
+        lookup = torch.zeros(119, dtype=torch.int64)
+        lookup[torch.tensor(card.species)] = torch.arange(len(card.species))
+        self._species = lookup[state.numbers]
+        self._still = torch.zeros(state.n_atoms, 3)
+        self._scale = torch.full((state.n_atoms, 1), _TINY)
+        self._per_mass = 1.0 / (KINETIC_UNIT * state.masses[:, None])
+        self.state = state
+        self._forces = self._evaluate(state)
+
+    def _evaluate(self, state: State) -> Tensor:
+        pairs = self._neighbours(state)
+        separations = pairs.vectors(state, state.positions).float()
+        forces: Tensor = self._network(separations, self._still, self._species, pairs.receiver, pairs.sender, self._scale, pairs.degree)
+        return forces[..., 0].double()
+
+    def step(self) -> None:
+        """One time step."""
+        with torch.inference_mode():
+            halfway = self.state.velocities + 0.5 * self._timestep * self._per_mass * self._forces
+            moved = self.state.with_(positions=self.state.positions + self._timestep * halfway)
+            self._forces = self._evaluate(moved)
+            self.state = moved.with_(velocities=halfway + 0.5 * self._timestep * self._per_mass * self._forces)

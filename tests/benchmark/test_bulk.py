@@ -1,0 +1,81 @@
+"""Figures of periodic rollouts beside what is known of a crystal, an ideal gas and straight flight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import copper
+from forcefree.benchmark.bulk import Propagation, energy_drift, follow, free_flight, radial_distance, start_of
+from forcefree.benchmark.canonical import spacing_of
+from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.pursuit import pieces_of
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.reference.config import CalculatorConfig
+
+
+@pytest.fixture(scope="module")
+def crystals() -> list[Trajectory]:
+    return copper.runs(2, 41)
+
+
+def gas(run: Trajectory) -> Trajectory:
+    rng = np.random.default_rng(0)
+    return replace(run, positions=rng.random(run.positions.shape) @ run.cell)
+
+
+def test_a_system_is_no_distance_from_itself_and_a_gas_far_from_a_crystal(crystals: list[Trajectory]) -> None:
+    assert radial_distance(crystals, crystals)[0] == 0.0
+    assert radial_distance(crystals[:1], crystals[1:])[0] < 25.0
+    assert radial_distance([gas(run) for run in crystals], crystals)[0] > 60.0
+
+
+def test_the_reference_keeps_its_energy_and_straight_flight_does_not(crystals: list[Trajectory]) -> None:
+    calculator = CalculatorConfig.model_validate(copper.CALCULATOR)
+    kept, _ = energy_drift(crystals, calculator)
+    gained, _ = energy_drift([free_flight(run) for run in crystals], calculator)
+    assert abs(kept) < 5.0
+    assert gained > 100.0
+
+
+def test_a_forecaster_without_skill_follows_straight_flight(crystals: list[Trajectory]) -> None:
+    model = FreeFlight(Card(name="blind", model="trajcast", options={}, species=[29], t_max=10.0, cutoff=4.0))
+    short = [run.frames(0, 11) for run in crystals]
+    found, lost = follow(model, short, Propagation("direct", 10.0, None))
+    assert lost == 0
+    for ours, run in zip(found, short, strict=True):
+        np.testing.assert_allclose(ours.positions, free_flight(run).positions, atol=1e-6)
+
+
+def test_starts_have_the_velocities_of_their_frames(crystals: list[Trajectory]) -> None:
+    atoms = start_of(crystals[0], 7)
+    velocities = crystals[0].velocities
+    assert velocities is not None
+    kinetic = 0.5 * (crystals[0].masses[:, None] * velocities[7] ** 2).sum() * 103.642697
+    assert atoms.get_kinetic_energy() == pytest.approx(kinetic, rel=1e-5)
+
+
+def test_pieces_share_no_frame_and_are_long_enough(crystals: list[Trajectory]) -> None:
+    pieces = pieces_of(crystals, 20.0)
+    assert len(pieces) == 6
+    assert all(piece.times[-1] - piece.times[0] == pytest.approx(20.0) for piece in pieces)
+    assert len({(piece.name, float(time)) for piece in pieces for time in piece.times}) == 66
+    with pytest.raises(ForcefreeError, match="no held-out run lasts 1000 fs; the first lasts 80 fs"):
+        pieces_of(crystals, 1000.0)
+
+
+@pytest.mark.parametrize(("interval", "spacing"), [(5.0, 5.0), (10.0, 10.0), (30.0, 10.0), (40.0, 10.0), (25.0, 25.0 / 3.0)])
+def test_long_steps_are_recorded_inside(interval: float, spacing: float) -> None:
+    assert spacing_of(interval) == pytest.approx(spacing)
+
+
+def test_propagators_are_read_from_words() -> None:
+    assert Propagation.parse("reversible:20:1") == Propagation("reversible", 20.0, 1)
+    assert Propagation.parse("direct:7.5").label == "direct 7.5 fs"
+    for wrong in ("direct", "direct:x", "direct:10:two"):
+        with pytest.raises(ForcefreeError, match="a propagator is given as direct:10"):
+            Propagation.parse(wrong)

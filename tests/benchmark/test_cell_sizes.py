@@ -1,0 +1,63 @@
+"""Speeds of growing cells: counted in the right units, and the cost grows with the atoms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import copper
+from forcefree.benchmark.bulk import Propagation
+from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
+from forcefree.benchmark.like_force_network import ForceDynamics
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.registry import build_model
+from forcefree.state import State
+
+OPTIONS = {"channels": 8, "layers": 1, "refinements": 1, "refinement_width": 8}
+
+
+def model(architecture: str = "trajcast", **options: object) -> Forecaster:
+    torch.manual_seed(0)
+    card = Card(name="tiny", model=architecture, options=OPTIONS | options, species=[29], t_max=10.0, cutoff=4.0)
+    built = build_model(card).eval()
+    built.set_scales(torch.full((1,), 1e-3), torch.full((1,), 1e-4))
+    return built
+
+
+def test_a_supercell_is_as_dense_and_as_warm() -> None:
+    large = supercell(copper.crystal(), 3, 300.0)
+    assert len(large) == 27 * 32
+    assert len(large) / large.cell.volume == pytest.approx(32 / copper.crystal().cell.volume)
+    assert large.get_temperature() == pytest.approx(300.0, rel=0.1)
+    assert abs(large.get_momenta().sum(axis=0)).max() < 1e-8
+
+
+def test_nanoseconds_per_day_are_steps_per_second_in_other_words() -> None:
+    found = measure_size(model(), supercell(copper.crystal(), 1, 300.0), Propagation("direct", 10.0, None), 2.0, 0.05)
+    assert found.atoms == 32
+    assert found.nanoseconds * found.step == pytest.approx(10e-6 * 86400.0)
+    assert found.forced is not None
+    assert found.forced > 0.0
+
+
+def test_the_exponent_is_the_slope() -> None:
+    sizes = [SizeSpeed(n, 1e-6 * n**1.25, 0.0, 0.0, None, 0.0) for n in (100, 1000, 10000)]
+    assert exponent(sizes) == pytest.approx(1.25)
+
+
+def test_the_force_network_pushes_the_atoms() -> None:
+    state = State.from_atoms([supercell(copper.crystal(), 1, 300.0)])
+    dynamics = ForceDynamics(model(), state, 2.0)
+    for _ in range(3):
+        dynamics.step()
+    flown = state.positions + 6.0 * state.velocities
+    assert (dynamics.state.positions - flown).abs().max() < 1e-2
+    assert not torch.equal(dynamics.state.velocities, state.velocities)
+
+
+def test_only_what_has_a_like_network_is_compared() -> None:
+    state = State.from_atoms([supercell(copper.crystal(), 1, 300.0)])
+    with pytest.raises(ForcefreeError, match="for TrajCast with the fast preset only, not for mdtrajnet"):
+        ForceDynamics(model("mdtrajnet", matrix_channels=4, heads=2), state, 2.0)

@@ -1,0 +1,89 @@
+"""``forcefree benchmark materials`` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import copper
+from forcefree.cli.main import app
+from forcefree.models.card import Card
+from forcefree.models.files import save_model
+from forcefree.models.registry import build_model
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Held-out runs, a reference and a model that hardly differs from straight flight."""
+    folder = tmp_path_factory.mktemp("materials")
+    copper.store(folder / "held-out.h5", copper.runs(2, 60))
+    copper.store(folder / "reference.h5", copper.runs(4, 60, every=5, ensemble="nvt"))
+    torch.manual_seed(0)
+    card = Card(
+        name="copper", model="trajcast", options={"channels": 8, "layers": 1, "refinements": 0}, species=[29], t_max=10.0, cutoff=4.0
+    )
+    model = build_model(card)
+    model.set_scales(torch.full((1,), 1e-6), torch.full((1,), 1e-6))
+    save_model(model, folder / "copper.safetensors")
+    return folder
+
+
+def run(files: Path, output: Path, *words: str) -> dict[str, dict[str, object]]:
+    result = CliRunner().invoke(
+        app, ["benchmark", "materials", "copper", "--model", str(files / "copper.safetensors"), "--output", str(output), *words]
+    )
+    assert result.exit_code == 0, result.output
+    return {row["figure"]: row for row in json.loads(output.read_text(encoding="utf-8"))}
+
+
+def test_single_steps_and_pursuit_stand_beside_straight_flight(files: Path, tmp_path: Path) -> None:
+    rows = run(
+        files, tmp_path / "m.json", "--held-out", str(files / "held-out.h5"), "--time", "10", "--windows", "8", "--pursuit", "40fs",
+        "--propagator", "direct:10",
+    )  # fmt: skip
+    ours = rows["copper: relative velocity MAE at 10 fs"]["measured"]
+    blind = rows["no skill, free flight: relative velocity MAE at 10 fs"]["measured"]
+    best = rows["reference at half its time step (1 fs): relative velocity MAE at 10 fs"]["measured"]
+    assert isinstance(ours, float)
+    assert isinstance(best, float)
+    assert ours == pytest.approx(blind, rel=1e-3)
+    assert best < 0.05 * ours
+    parted = rows["0.04 ps from held-out frames, direct 10 fs: distance from the true atom at the end, rms"]
+    flown = rows["0.04 ps from held-out frames, no skill, free flight: distance from the true atom at the end, rms"]
+    assert parted["measured"] == pytest.approx(flown["measured"], rel=1e-3)
+    assert parted["seeds"] == 4
+
+
+def test_averages_and_sizes(files: Path, tmp_path: Path) -> None:
+    rows = run(
+        files, tmp_path / "m.json", "--reference", str(files / "reference.h5"), "--propagator", "direct:5", "--duration", "200fs",
+        "--cells", "1", "--cells", "2",
+    )  # fmt: skip
+    assert rows["4 x 0.2 ps at 300 K, direct 5 fs: replicas lost"]["unit"] == "of 4"
+    assert rows["256 atoms, direct 5 fs: speed"]["unit"] == "ns/day"
+    assert "256 atoms, force network, 2 fs: speed" in rows
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "nothing to compare with; give --held-out runs, a --reference, or both"),
+        (["--held-out", "held-out.h5", "--time", "7"], "a forecast of 7 fs cannot be judged by frames that are 2 fs apart"),
+        (["--held-out", "held-out.h5", "--pursuit", "1ns"], "no held-out run lasts 1e+06 fs"),
+        (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),
+        (["--reference", "missing.h5"], "missing.h5"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(files: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
+    placed = [str(files / word) if word.endswith(".h5") else word for word in words]
+    output = tmp_path / "m.json"
+    result = CliRunner().invoke(
+        app, ["benchmark", "materials", "copper", "--model", str(files / "copper.safetensors"), "--output", str(output), *placed]
+    )
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert not output.exists()
