@@ -12,7 +12,7 @@ from forcefree.benchmark.bulk import Propagation, start_of
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
 from forcefree.benchmark.cell_sizes import exponent, measure_size, supercell
 from forcefree.benchmark.materials_targets import SINGLE_STEP
-from forcefree.benchmark.pursuit import pursuit_rows
+from forcefree.benchmark.pursuit import pieces_of, pursuit_rows
 from forcefree.benchmark.single_step import Errors, StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
 from forcefree.benchmark.table import Table
 from forcefree.data.h5md import read_store
@@ -73,10 +73,11 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     propagators = protocol.propagators or (Propagation("direct", models[0].card.t_max, None),)
     if protocol.held_out is not None:
         held_out = list(read_store(protocol.held_out))
+        pieces = pieces_of(held_out, protocol.pursuit) if protocol.pursuit else []
         single_step_rows(table, protocol, models, held_out)
         table.save()
-        if protocol.pursuit:
-            pursuit_rows(table, models[0], held_out, propagators, protocol.pursuit)
+        if pieces:
+            pursuit_rows(table, models[0], pieces, propagators)
             table.save()
     if protocol.reference is not None:
         for how in propagators:

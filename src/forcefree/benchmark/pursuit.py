@@ -31,11 +31,10 @@ def pieces_of(runs: Sequence[Trajectory], duration: float) -> list[Trajectory]:
     return found
 
 
-def pursuit_rows(table: Table, model: Forecaster, runs: Sequence[Trajectory], propagators: Sequence[Propagation], duration: float) -> None:
-    """Follow the pieces of held-out runs in NVE, beside free flight."""
-    pieces = pieces_of(runs, duration)
+def pursuit_rows(table: Table, model: Forecaster, pieces: Sequence[Trajectory], propagators: Sequence[Propagation]) -> None:
+    """Follow pieces of held-out runs in NVE, beside free flight."""
     calculator = pieces[0].provenance.get("calculator")
-    label = f"{duration / 1000:g} ps from held-out frames"
+    label = f"{(pieces[0].times[-1] - pieces[0].times[0]) / 1000:g} ps from held-out frames"
     if len(pieces) > 1:
         distance, error = radial_distance(pieces[::2], pieces[1::2])
         table.add(
