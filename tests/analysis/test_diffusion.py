@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forcefree.analysis.diffusion import SLOWEST, diffusion_measures
+from forcefree.analysis.diffusion import SLOWEST, diffusion_measures, finite_size_gain, finite_size_notes
 from forcefree.analysis.pieces import Piece
 from forcefree.analysis.verdict import Thresholds
 from forcefree.data.trajectory import Trajectory
@@ -51,3 +51,18 @@ def test_a_solid_is_not_condemned_for_not_moving() -> None:
     measures, _ = diffusion_measures([_walk(i, 1e-3) for i in range(4)], [_walk(10 + i, 2e-3) for i in range(4)], Thresholds())
     assert {measure.verdict for measure in measures} == {"holds"}
     assert measures[1].threshold == pytest.approx(1e5 * SLOWEST)
+
+
+def test_images_of_the_cell_slow_water_down_as_published() -> None:
+    """Yeh and Hummer, and many after them: 64 molecules of water lose about 0.6 x 10^-5 cm^2/s at 0.85 mPa s."""
+    small, large = (finite_size_gain(length**3, 300.0, 0.85) for length in (12.42, 24.84))
+    assert small == pytest.approx(0.59e-5, rel=0.02)
+    assert large == pytest.approx(0.5 * small)
+
+
+def test_the_size_of_the_cell_is_told_where_something_diffuses() -> None:
+    moving, _ = diffusion_measures([_walk(i) for i in range(4)], [_walk(10 + i) for i in range(4)], Thresholds())
+    still, _ = diffusion_measures([_walk(i, 1e-3) for i in range(4)], [_walk(10 + i, 1e-3) for i in range(4)], Thresholds())
+    (note,) = finite_size_notes(moving, 12.42 * np.eye(3), 300.0)
+    assert "faster by about 0.5 x 10⁻⁵ cm²/s over its viscosity in mPa s (0.59 at" in note
+    assert finite_size_notes(still, 12.42 * np.eye(3), 300.0) == []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from forcefree.analysis.diffusion import diffusion_measures
+from forcefree.analysis.diffusion import diffusion_measures, finite_size_notes
 from forcefree.analysis.discard import Discard
 from forcefree.analysis.energetics import EnergyOptions, drift_measure, potential_measures
 from forcefree.analysis.motion import conserved_by
@@ -87,6 +87,7 @@ def analyze(
     notes += more
     tell("structure")
     measures += _structure(base, ours, theirs, halves, limits, found)
+    notes += finite_size_notes(measures, base.runs[0].cell, kelvin)
     used = {"discard": discard, "samples": samples, "splits": splits, "seed": seed, "thresholds": limits.model_dump()}
     found |= {"options": used | _amounts(ours, theirs, halves), "stopped": model.stopped, "notes": notes}
     return Analysis(trajectory=_side(model), reference=_side(base), measures=measures, conclusion=conclude(measures), **found)
