@@ -19,10 +19,14 @@ from nve import total_energies
 from rows import Table
 from starts import reference_starts
 
+from forcefree.analysis.verdict import mean_and_error
+from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.single_step import integrate
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
+from forcefree.reference.config import CalculatorConfig
 from forcefree.simulation.simulate import simulate
 from forcefree.training.molecules import molecule_of
 from forcefree.training.report import error_table
@@ -61,6 +65,27 @@ def errors(model: Forecaster, trajectories: list[Trajectory], windows: int) -> E
     return found
 
 
+def dynamics_errors(trajectories: list[Trajectory], windows: int, calculator: CalculatorConfig, timestep: float) -> Errors:
+    """Errors at 10 fs of velocity Verlet under a method's forces, of the same form."""
+    found: Errors = {}
+    for name, runs in by_molecule(trajectories).items():
+        drawn = WindowSource(runs, TIME, time_reversal=False, seed=8).draw(windows, 0)
+        (frame,) = integrate(drawn.history[-1].to_atoms(), calculator, [TIME], timestep)
+        rms = drawn.velocities[-1].square().mean().sqrt()
+        found[name] = {
+            "position_pm": 100.0 * float((frame[0] - drawn.positions[-1]).abs().mean()),
+            "velocity_percent": 100.0 * float((frame[1] - drawn.velocities[-1]).abs().mean() / rms),
+        }
+    return found
+
+
+def compare(table: Table, label: str, found: Errors) -> None:
+    """Means over molecules of a peer or of the ceiling."""
+    for figure, key, unit in (("position MAE at 10 fs", "position_pm", "pm"), ("velocity MAE / rms at 10 fs", "velocity_percent", "%")):
+        mean, error = mean_and_error([row[key] for row in found.values()])
+        table.add(f"{label}: {figure}", mean, unit, seeds=len(found), error=error)
+
+
 def report(table: Table, label: str, found: Errors, limit: float | None) -> None:
     """Mean over molecules, the no-skill rows beside it, three disjoint groups of molecules, and the worst five by name."""
     for figure, key, unit in (
@@ -90,6 +115,11 @@ def report(table: Table, label: str, found: Errors, limit: float | None) -> None
 def energy_of_ethanol(table: Table, model: Forecaster, duration: str, replicas: int) -> None:
     """Scatter and drift of the total energy of ethanol without a thermostat, potential energy from GFN2-xTB."""
     label = f"{model.card.name}, ethanol NVE {duration}"
+    blind = simulate(
+        FreeFlight(model.card), reference_starts(replicas), ensemble="nve", rotation=False, duration="1 ps", interval=INTERVAL,
+        propagator="direct",
+    )  # fmt: skip
+    table.add(f"{label}, no skill, free flight: replicas lost within 1 ps", len(blind.stopped), f"of {replicas}", seeds=replicas)
     run = simulate(
         model,
         reference_starts(replicas),
@@ -124,6 +154,7 @@ def main() -> None:
         "--held-out", type=Path, default=Path("chemical-space-held-out.h5"), help="fresh runs of molecules that training saw"
     )
     parser.add_argument("--windows", type=int, default=256, help="windows per molecule")
+    parser.add_argument("--dynamics", type=int, default=8, help="windows per molecule for the peer and the ceiling")
     parser.add_argument("--nve", help="length of the ethanol rollout, such as '50 ps'; left out when not given")
     parser.add_argument("--replicas", type=int, default=4, help="of the ethanol rollout")
     parser.add_argument("--tuned", help="a second model of the ethanol rollout")
@@ -135,6 +166,9 @@ def main() -> None:
     seen = [t for t in read_store(arguments.held_out) if molecule_of(t) not in excluded]
     table = Table("chemical_space")
     report(table, "unseen molecules", errors(model, unseen, arguments.windows), POSITION_TARGET)
+    for label, method, timestep in (("peer: GFN1-xTB", "gfn1-xtb", 0.5), ("ceiling: half the reference's time step", "gfn2-xtb", 0.25)):
+        found = dynamics_errors(unseen, arguments.dynamics, CalculatorConfig(name=method), timestep)
+        compare(table, f"unseen molecules, {label}", found)
     table.save()
     report(table, "seen molecules, fresh runs", errors(model, seen, arguments.windows), None)
     table.save()

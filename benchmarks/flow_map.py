@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ase import Atoms, units
-from ase.md.verlet import VelocityVerlet
+from ase import units
 from rows import Table
 from torch import Tensor
 
+from forcefree.benchmark.single_step import integrate
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
@@ -65,27 +65,13 @@ def of_extrapolation(windows: Windows, accelerations: Tensor) -> Errors:
 
 def of_dynamics(windows: Windows, calculator: CalculatorConfig, timestep: float) -> tuple[Errors, Tensor]:
     """Velocity Verlet from each start; also the accelerations there, in Å/fs^2."""
-    paths, starts = [], []
+    starts = []
     for molecule in windows.history[-1].to_atoms():
-        path, acceleration = _integrate(molecule, calculator, timestep)
-        paths.append(path)
-        starts.append(acceleration)
-    frames = torch.tensor(np.concatenate(paths, axis=2))
+        molecule.calc = build_calculator(calculator)
+        starts.append(molecule.get_forces() / molecule.get_masses()[:, None] * units.fs**2)
+    frames = integrate(windows.history[-1].to_atoms(), calculator, TIMES, timestep)
     found = {time: errors(frames[i, 0], frames[i, 1], windows, time) for i, time in enumerate(TIMES)}
     return found, torch.tensor(np.concatenate(starts))
-
-
-def _integrate(molecule: Atoms, calculator: CalculatorConfig, timestep: float) -> tuple[np.ndarray, np.ndarray]:
-    molecule.calc = build_calculator(calculator)
-    acceleration = molecule.get_forces() / molecule.get_masses()[:, None] * units.fs**2
-    verlet = VelocityVerlet(molecule, timestep * units.fs)
-    frames, done = [], 0
-    for time in TIMES:
-        steps = round(time / timestep)
-        verlet.run(steps - done)
-        done = steps
-        frames.append(np.stack([molecule.positions, molecule.get_velocities() * units.fs]))
-    return np.stack(frames), acceleration
 
 
 def groups(path: Path) -> list[list[Trajectory]]:

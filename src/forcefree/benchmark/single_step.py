@@ -109,24 +109,36 @@ def dynamics_errors(batches: Sequence[Windows], times: Sequence[float], calculat
             raise ForcefreeError(f"{time:g} fs is no multiple of a step of {timestep:g} fs")
     found: dict[float, list[StepError]] = {time: [] for time in times}
     for windows in batches:
-        paths = [_integrate(atoms, calculator, times, timestep) for atoms in windows.history[-1].to_atoms()]
-        frames = torch.tensor(np.concatenate(paths, axis=2))
+        frames = integrate(windows.history[-1].to_atoms(), calculator, times, timestep)
         for row, time in enumerate(times):
             found[time].append(StepError.of(frames[row, 0], frames[row, 1], windows, _index(windows, time)))
     return {time: StepError.mean(errors) for time, errors in found.items()}
 
 
-def _integrate(atoms: Atoms, calculator: CalculatorConfig, times: Sequence[float], timestep: float) -> np.ndarray:
-    """Positions and velocities at rising times, shape (n_times, 2, n_atoms, 3)."""
-    atoms.calc = build_calculator(calculator)
-    verlet = VelocityVerlet(atoms, timestep * units.fs)
-    frames, done = [], 0
-    for time in times:
-        steps = round(time / timestep)
-        verlet.run(steps - done)
-        done = steps
-        frames.append(np.stack([atoms.positions, atoms.get_velocities() * units.fs]))
-    return np.stack(frames)
+def integrate(systems: Sequence[Atoms], calculator: CalculatorConfig, times: Sequence[float], timestep: float) -> Tensor:
+    """Velocity Verlet of one system after another.
+
+    Args:
+        systems: With velocities.
+        calculator: Whose forces.
+        times: fs, rising, multiples of the step.
+        timestep: fs.
+
+    Returns:
+        Positions (Å) and velocities (Å/fs) at the times, shape (n_times, 2, n_atoms of all systems, 3).
+    """
+    paths = []
+    for atoms in systems:
+        atoms.calc = build_calculator(calculator)
+        verlet = VelocityVerlet(atoms, timestep * units.fs)
+        frames, done = [], 0
+        for time in times:
+            steps = round(time / timestep)
+            verlet.run(steps - done)
+            done = steps
+            frames.append(np.stack([atoms.positions, atoms.get_velocities() * units.fs]))
+        paths.append(np.stack(frames))
+    return torch.tensor(np.concatenate(paths, axis=2))
 
 
 def _index(windows: Windows, time: float) -> int:
