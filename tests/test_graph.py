@@ -160,3 +160,17 @@ def test_a_cutoff_must_be_positive() -> None:
         Neighbours(0.0)
     with pytest.raises(ForcefreeError, match="must not be negative, as -1 Å is"):
         Neighbours(4.0, skin=-1.0)
+
+
+def test_pairs_are_found_where_positions_were_forecast_with_gradients() -> None:
+    """As in training through several forecasts of a periodic system; the pairs are the same, and vectors carry the gradient."""
+    state = State.from_atoms([cells()[1]])
+    positions = state.positions.clone().requires_grad_()
+    neighbours = Neighbours(4.0)
+    pairs = neighbours(state.with_(positions=positions))
+    plain = find_pairs(state, 4.0)
+    assert torch.equal(pairs.receiver, plain.receiver)
+    assert torch.equal(pairs.sender, plain.sender)
+    (slope,) = torch.autograd.grad(pairs.vectors(state, positions).square().sum(), positions)
+    assert bool(slope.isfinite().all())
+    assert bool(slope.abs().max() > 0.0)

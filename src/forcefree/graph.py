@@ -52,7 +52,7 @@ class Pairs:
 
     def within(self, cutoff: float, state: State) -> Pairs:
         """Those of the pairs that are nearer than ``cutoff`` (Å) in ``state``."""
-        square = self.vectors(state, state.positions).square().sum(dim=-1)
+        square = self.vectors(state, state.positions.detach()).square().sum(dim=-1)
         near = (square < cutoff * cutoff).nonzero()[:, 0]
         shift = None if self.shift is None else self.shift[near]
         return Pairs(self.receiver[near], self.sender[near], shift, degree=0)
@@ -114,7 +114,7 @@ class Neighbours:
         if self._pairs is None or self._origin is None or not self._still_valid(state, self._origin):
             self._reach = self.cutoff if torch.is_grad_enabled() else self.cutoff + self.skin
             self._pairs = find_pairs(state, self._reach)
-            self._origin = state
+            self._origin = state.with_(positions=state.positions.detach())
             self._all = keeps_all_pairs(state)
             self.searches += 1
         return self._pairs if self._all else self._pairs.within(self.cutoff, state)
@@ -192,7 +192,7 @@ def _cell_list(state: State, index: int, offset: int, size: int, cutoff: float) 
         return none, none, none.view(0, 3)
     search = NeighborList(cutoff=cutoff, full_list=True)
     i, j, shift = search.compute(
-        points=state.positions[atoms].cpu().numpy(), box=state.cell[index].cpu().numpy(), periodic=pbc, quantities="ijS"
+        points=state.positions[atoms].detach().cpu().numpy(), box=state.cell[index].cpu().numpy(), periodic=pbc, quantities="ijS"
     )
     device = state.system.device
     columns = (torch.from_numpy(array.astype("int64")).to(device) for array in (i, j, shift))

@@ -10,9 +10,11 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+import copper
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.models.registry import build_model
 from forcefree.state import State
 from forcefree.training.loss import Scales, energy_error, reversal_loss, unrolled_loss
 from forcefree.training.module import one_step_errors
@@ -197,3 +199,16 @@ def test_an_unrolled_loss_hands_a_whole_history_on(trajectories: list[Trajectory
 def test_a_penalty_of_the_model_is_added(windows: Windows, trajectories: list[Trajectory]) -> None:
     scales = Scales.measure(WindowSource(trajectories, 5.0, seed=9))
     assert float(unrolled_loss(Continued([windows.departures()], 0.25), windows, scales)) == pytest.approx(0.25, rel=1e-6)
+
+
+def test_a_crystal_learns_to_go_back() -> None:
+    source = WindowSource(copper.runs(1, 12), 10.0, seed=3)
+    windows = source.draw(1, 0)
+    torch.manual_seed(0)
+    card = Card(name="c", model="trajcast", options={"channels": 8, "layers": 1, "refinements": 1}, species=[29], t_max=10.0, cutoff=4.0)
+    model = build_model(card)
+    scales = Scales(torch.ones(5), torch.ones(5), mean_mass=63.5, energy=1.0)
+    unrolled_loss(model, windows, scales, reversal_weight=1.0).backward()
+    slopes = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    assert slopes
+    assert all(bool(slope.isfinite().all()) for slope in slopes)
