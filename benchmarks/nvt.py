@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from rows import Table
-from starts import reference_starts
+from starts import fine_spacing, reference_starts
 
 from forcefree.analysis.result import Measure
 from forcefree.analysis.study import analyze
@@ -93,9 +93,8 @@ def main() -> None:
     for text in arguments.propagators:
         name, interval, *corrections = text.split(":")
         label = f"{name} {interval} fs" + (f", {corrections[0]} correction(s)" if corrections else "")
-        fine = max(part for part in (4.0, 2.5, 2.0) if float(interval) % part == 0.0)  # fs; the O-H stretch needs 4.5 or less
         long = arguments.part == "temperatures"
-        duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine)
+        duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine_spacing(float(interval)))
         label = f"{arguments.long} each, {label}" if long else label
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "nvt.h5"

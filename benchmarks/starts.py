@@ -22,3 +22,8 @@ def reference_starts(count: int, reference: str = "ethanol-nvt-300K") -> list[At
         atoms.set_velocities(run.velocities[frame] / units.fs)
         starts.append(atoms)
     return starts
+
+
+def fine_spacing(interval: float) -> float:
+    """Longest time between recorded frames, fs, that divides the step and sees the O-H stretch, which needs 4.5 fs or less."""
+    return max(part for part in (4.0, 2.5, 2.0) if interval % part == 0.0)

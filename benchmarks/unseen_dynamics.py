@@ -17,7 +17,7 @@ import torch
 from chemical_space import by_molecule
 from nvt import add
 from rows import Table
-from starts import reference_starts
+from starts import fine_spacing, reference_starts
 
 from forcefree.analysis.result import Analysis
 from forcefree.analysis.study import analyze
@@ -49,7 +49,7 @@ def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, outp
         propagator=name,
         interval=float(interval),
         corrections=int(corrections[0]) if corrections else None,
-        save_every=10.0 if blind else 4.0,
+        save_every=10.0 if blind else fine_spacing(float(interval)),
         output=output,
     )
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=Path("chemical-space-spectra.h5"))
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="10 ps", help="of each replica, after 1 ps that is not recorded")
-    parser.add_argument("--propagator", default="reversible:20:1", metavar="NAME:INTERVAL[:CORRECTIONS]")
+    parser.add_argument("--propagator", default="reversible:10:1", metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)

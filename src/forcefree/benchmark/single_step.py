@@ -78,10 +78,13 @@ def model_errors(model: Forecaster, batches: Sequence[Windows], times: Sequence[
     reached = [time for time in times if time <= model.card.t_max * (1.0 + 1e-9)]
     found: dict[float, list[StepError]] = {time: [] for time in reached}
     for windows in batches:
+        start = windows.history[-1]
+        elapsed = torch.tensor(reached, dtype=torch.float64)[:, None].expand(-1, start.n_systems)
         with torch.inference_mode():
-            for time in reached:
-                ahead = model.propagate(windows.history[-1], time)
-                found[time].append(StepError.of(ahead.positions, ahead.velocities, windows, _index(windows, time)))
+            frames = model.forecast((start,), elapsed)
+        for row, time in enumerate(reached):
+            ahead = frames.state(row, start)
+            found[time].append(StepError.of(ahead.positions, ahead.velocities, windows, _index(windows, time)))
     return {time: StepError.mean(errors) for time, errors in found.items()}
 
 
