@@ -12,7 +12,7 @@ from forcefree.analysis.energies import potential_energies
 from forcefree.analysis.pieces import Piece
 from forcefree.analysis.transport import pair_distances
 from forcefree.analysis.verdict import mean_and_error
-from forcefree.data.trajectory import Trajectory
+from forcefree.data.trajectory import Floats, Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
@@ -20,6 +20,7 @@ from forcefree.reference.summary import kinetic_energies
 from forcefree.simulation.simulate import simulate
 
 _RESAMPLES = 200
+_PIECES, _FRAMES = 5, 100  # most pieces of a run, and about as many frames of each are looked at
 _ENERGY_FRAMES = 20
 
 
@@ -89,15 +90,25 @@ def free_flight(run: Trajectory) -> Trajectory:
 
 def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float]:
     """Area between two radial distribution functions over that below the second, of the worst pair of elements, in %, with its error."""
-    ours, theirs = (pair_distances([Piece(index, run) for index, run in enumerate(side)]) for side in (runs, others))
+    (counts, ideal), (their_counts, their_ideal) = _counted(runs), _counted(others)
+    theirs = their_counts.sum(axis=0) / their_ideal.sum(axis=0)
 
     def distance(chosen: np.ndarray) -> float:
-        radial = ours.counts[chosen].sum(axis=0) / ours.ideal[chosen].sum(axis=0)
-        return float(100.0 * (np.abs(radial - theirs.radial).sum(axis=1) / theirs.radial.sum(axis=1)).max())
+        radial = counts[chosen].sum(axis=0) / ideal[chosen].sum(axis=0)
+        return float(100.0 * (np.abs(radial - theirs).sum(axis=1) / theirs.sum(axis=1)).max())
 
     rng = np.random.default_rng(0)
     resampled = [distance(rng.integers(0, len(runs), len(runs))) for _ in range(_RESAMPLES)]
     return distance(np.arange(len(runs))), float(np.std(resampled))
+
+
+def _counted(runs: Sequence[Trajectory]) -> tuple[Floats, Floats]:
+    """Pair counts of each run and those of an ideal gas, by several pieces of it: sharp peaks need many frames."""
+    found = []
+    for index, run in enumerate(runs):
+        size = -(-len(run) // min(_PIECES, -(-len(run) // _FRAMES)))
+        found.append(pair_distances([Piece(index, run.frames(first, first + size)) for first in range(0, len(run), size)]))
+    return np.stack([one.counts.sum(axis=0) for one in found]), np.stack([one.ideal.sum(axis=0) for one in found])
 
 
 def energy_drift(runs: Sequence[Trajectory], calculator: CalculatorConfig, *, potential_only: bool = False) -> tuple[float, float]:
