@@ -38,12 +38,13 @@ def test_nanoseconds_per_day_are_steps_per_second_in_other_words() -> None:
     found = measure_size(model(), supercell(copper.crystal(), 1, 300.0), Propagation("direct", 10.0, None), 2.0, 0.05)
     assert found.atoms == 32
     assert found.nanoseconds * found.step == pytest.approx(10e-6 * 86400.0)
+    assert found.clock * found.wall == pytest.approx(10e-6 * 86400.0)
     assert found.forced is not None
     assert found.forced > 0.0
 
 
 def test_the_exponent_is_the_slope() -> None:
-    sizes = [SizeSpeed(n, 1e-6 * n**1.25, 0.0, 0.0, None, 0.0) for n in (100, 1000, 10000)]
+    sizes = [SizeSpeed(n, 1e-6 * n**1.25, 0.0, 0.0, 0.0, None, 0.0) for n in (100, 1000, 10000)]
     assert exponent(sizes) == pytest.approx(1.25)
 
 

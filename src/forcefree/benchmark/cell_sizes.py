@@ -32,6 +32,7 @@ class SizeSpeed:
         step: Processor seconds of one step of the forecaster.
         wall: Wall-clock seconds of the same.
         nanoseconds: Simulated ns per day of processor time.
+        clock: The same per day by the clock, which is what more cores shorten.
         forced: ns per day of the force network, None where it was left out.
         memory: GiB of the whole process at its largest so far.
     """
@@ -40,6 +41,7 @@ class SizeSpeed:
     step: float
     wall: float
     nanoseconds: float
+    clock: float
     forced: float | None
     memory: float
 
@@ -77,7 +79,8 @@ def measure_size(model: Forecaster, atoms: Atoms, how: Propagation, timestep: fl
         dynamics = ForceDynamics(model, state, timestep)
         forced = 1e-6 * FS_PER_DAY * timestep / _seconds(dynamics.step, budget)[0]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return SizeSpeed(len(atoms), step, wall, 1e-6 * FS_PER_DAY * how.interval / step, forced, memory)
+    per_day = 1e-6 * FS_PER_DAY * how.interval
+    return SizeSpeed(len(atoms), step, wall, per_day / step, per_day / wall, forced, memory)
 
 
 def exponent(found: Sequence[SizeSpeed]) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from forcefree.benchmark.bulk import Propagation, start_of
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
@@ -123,6 +124,7 @@ def size_rows(table: Table, model: Forecaster, run: Trajectory, how: Propagation
         found.append(one)
         label = f"{one.atoms} atoms, {how.label}"
         table.add(f"{label}: speed", one.nanoseconds, "ns/day", seeds=1)
+        table.add(f"{label}: speed by the clock on {torch.get_num_threads()} core(s)", one.clock, "ns/day", seeds=1)
         table.add(f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
         if one.forced is not None:
             table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed", one.forced, "ns/day", seeds=1)
