@@ -182,7 +182,7 @@ def test_a_stopped_replica_keeps_its_good_frames_and_says_why(tmp_path: Path) ->
 
     model = LosesOne(boxed(guards={"closest": {"1-1": 0.3}, "longest_bond": {"6-6": 3.0}}).card)
     output = tmp_path / "t.h5"
-    result = simulate(model, boxed_atoms(), output=output, replicas=3, **SHORT | {"guards": True, "save_every": 5.0})
+    result = simulate(model, boxed_atoms(), output=output, replicas=3, **SHORT | {"guards": True, "save_every": 5.0, "log_every": 10.0})
 
     assert result.stopped == {1: "replica 1 was stopped after 100 fs because a position or velocity is not a finite number"}
     lengths = {t.name: len(t) for t in read_store(output)}

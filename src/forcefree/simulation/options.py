@@ -73,7 +73,7 @@ class SimulationOptions(Settings):
     """Time between recorded frames in fs, a multiple or a divisor of the step; about 100 fs when not given."""
 
     log_every: Duration | None = None
-    """Time between rows of the CSV log in fs; a thousandth of the duration when not given."""
+    """Time between rows of the CSV log in fs; a thousandth of the duration when not given, but ten steps at least."""
 
     guards: bool = True
     """Stop replicas that leave the world that the model was trained in."""

@@ -13,6 +13,7 @@ from forcefree.errors import ForcefreeError
 
 _USUAL_SPACING = 100.0
 _LOG_ROWS = 1000
+_LEAST_STEPS = 10  # between rows, each of which costs a reversible propagator more than a step
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Schedule:
             duration: Recorded time.
             equilibration: Time before that.
             save_every: Time between frames; about 100 fs when not given.
-            log_every: Time between rows of the log; a thousandth of the duration when not given.
+            log_every: Time between rows of the log; a thousandth of the duration when not given, but ten steps at least.
 
         Raises:
             ForcefreeError: If ``save_every`` is neither a multiple nor a divisor of the interval.
@@ -66,7 +67,8 @@ class Schedule:
                 f"frames every {save_every:g} fs do not fit steps of {interval:g} fs; "
                 f"save every {interval / max(1, round(several)):g} or {interval * max(1, round(many)):g} fs"
             )
-        rows = interval * math.ceil(production / _LOG_ROWS) if log_every is None else log_every
+        usual = interval * min(production, max(_LEAST_STEPS, math.ceil(production / _LOG_ROWS)))
+        rows = usual if log_every is None else log_every
         return cls(
             interval=interval,
             equilibration=math.ceil(equilibration / interval - 1e-9),
