@@ -41,10 +41,17 @@ def run(files: Path, output: Path, *words: str) -> dict[str, dict[str, object]]:
 
 
 def test_single_steps_and_pursuit_stand_beside_straight_flight(files: Path, tmp_path: Path) -> None:
+    peer = tmp_path / "same.yaml"
+    peer.write_text(
+        "calculator: {name: emt}\nstart: {name: Cu}\ntemperatures: [300]\ntimestep: 2 fs\nrecording: {every: 2 fs}\noutput: x.h5\n"
+    )
     rows = run(
         files, tmp_path / "m.json", "--held-out", str(files / "held-out.h5"), "--time", "10", "--windows", "8", "--pursuit", "40fs",
-        "--propagator", "direct:10",
+        "--propagator", "direct:10", "--peer", str(peer),
     )  # fmt: skip
+    same = rows["peer, same: relative velocity MAE at 10 fs"]["measured"]
+    assert isinstance(same, float)
+    assert same < 1e-6
     ours = rows["copper: relative velocity MAE at 10 fs"]["measured"]
     blind = rows["no skill, free flight: relative velocity MAE at 10 fs"]["measured"]
     best = rows["reference at half its time step (1 fs): relative velocity MAE at 10 fs"]["measured"]

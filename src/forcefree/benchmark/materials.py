@@ -21,13 +21,16 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
-from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 
 _GROUPS = 4
 """Disjoint sets of held-out runs at most, whose scatter is the error of a row."""
 
 _LARGE = 1000
 """Atoms from which on the exponent of the cost is fitted."""
+
+_COSTLY = 2
+"""Batches of starts of each group from which true dynamics is run."""
 
 _BUDGET = 10.0
 """Seconds of each timing."""
@@ -43,6 +46,7 @@ class MaterialsProtocol:
         held_out: NVE runs that no model saw, for single steps and rollouts beside the very run.
         times: fs, of the single steps; the longest forecast of the model where none is given.
         windows: Starts of the single steps.
+        peers: Reference configurations (YAML) of other potentials, which run single steps from some of the same starts.
         pursuit: fs, length of the rollouts that start in the held-out runs; zero leaves them out.
         reference: NVT runs beside which canonical rollouts are set.
         propagators: For all rollouts; direct steps of the longest forecast where none is given.
@@ -55,6 +59,7 @@ class MaterialsProtocol:
     held_out: Path | None = None
     times: tuple[float, ...] = ()
     windows: int = 1000
+    peers: tuple[Path, ...] = ()
     pursuit: float = 0.0
     reference: Path | None = None
     propagators: tuple[Propagation, ...] = ()
@@ -92,7 +97,7 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
 
 
 def single_step_rows(table: Table, protocol: MaterialsProtocol, models: Sequence[Forecaster], runs: Sequence[Trajectory]) -> None:
-    """Errors of single forecasts beside free flight, constant acceleration and, where its calculator is known, the reference itself."""
+    """Errors of single forecasts beside free flight, constant acceleration, other potentials and, where its calculator is known, the reference."""
     groups = [runs[index::_GROUPS] for index in range(min(_GROUPS, len(runs)))]
     share = -(-protocol.windows // len(groups))
     times = sorted(protocol.times) or [models[0].card.t_max]
@@ -104,14 +109,17 @@ def single_step_rows(table: Table, protocol: MaterialsProtocol, models: Sequence
     _step_rows(table, label, per_group, published)
     for other, accelerated in (("no skill, free flight", False), ("constant acceleration of the last two frames", True)):
         _step_rows(table, other, [extrapolation_errors(batch, times, accelerated=accelerated) for batch in batches])
+    others = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
+    dynamics = [(f"peer, {name}", other.calculator, other.timestep) for name, other in others.items()]
     calculator = runs[0].provenance.get("calculator")
     if calculator is not None:
-        timestep = float(runs[0].provenance["timestep"])
-        config = CalculatorConfig.model_validate(calculator)
-        few = [batch[:2] for batch in batches]
+        config, timestep = CalculatorConfig.model_validate(calculator), float(runs[0].provenance["timestep"])
         for noun, step in (("half", 0.5 * timestep), ("five times", 5.0 * timestep)):
-            fitting = [time for time in times if abs(round(time / step) * step - time) < 1e-6]
-            _step_rows(table, f"reference at {noun} its time step ({step:g} fs)", [dynamics_errors(b, fitting, config, step) for b in few])
+            dynamics.append((f"reference at {noun} its time step ({step:g} fs)", config, step))
+    few = [batch[:_COSTLY] for batch in batches]
+    for other, config, step in dynamics:
+        fitting = [time for time in times if abs(round(time / step) * step - time) < 1e-6]
+        _step_rows(table, other, [dynamics_errors(batch, fitting, config, step) for batch in few])
 
 
 def size_rows(table: Table, model: Forecaster, run: Trajectory, how: Propagation, cells: Sequence[int]) -> None:

@@ -126,6 +126,7 @@ def materials(
     held_out: Annotated[Path | None, typer.Option(help="NVE runs that no model saw, made by forcefree reference.")] = None,
     time: Annotated[list[float] | None, typer.Option(help="fs, of single forecasts beside the held-out runs; t_max if not given.")] = None,
     windows: Annotated[int, typer.Option(min=1, help="Starts of single forecasts.")] = 1000,
+    peer: Annotated[list[Path] | None, typer.Option(help="Reference YAML of another potential, run from the same starts.")] = None,
     pursuit: Annotated[str | None, typer.Option(help="Length of NVE rollouts beside the held-out runs, such as 1ps.")] = None,
     reference: Annotated[Path | None, typer.Option(help="NVT runs of the reference, for canonical rollouts.")] = None,
     propagator: Annotated[
@@ -167,6 +168,7 @@ def materials(
         held_out=held_out,
         times=tuple(time or ()),
         windows=windows,
+        peers=tuple(peer or ()),
         pursuit=0.0 if pursuit is None else femtoseconds(pursuit),
         reference=reference,
         propagators=tuple(Propagation.parse(text) for text in propagator or ()),
