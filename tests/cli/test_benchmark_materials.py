@@ -75,10 +75,22 @@ def test_averages_and_sizes(files: Path, tmp_path: Path) -> None:
     assert "256 atoms, force network, 2 fs: speed" in rows
 
 
+def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None:
+    start = tmp_path / "cell.xyz"
+    copper.crystal().write(start)
+    rows = run(
+        files, tmp_path / "m.json", "--cells", "1", "--start", str(start), "--timestep", "1fs", "--propagator", "direct:5",
+        "--propagator", "reversible:10:1",
+    )  # fmt: skip
+    assert rows["32 atoms, direct 5 fs: over the force network"]["unit"] == "x"
+    assert "32 atoms, reversible 10 fs, 1 correction(s): speed" in rows
+    assert not any("replicas lost" in figure for figure in rows)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "nothing to compare with; give --held-out runs, a --reference, or both"),
+        ([], "nothing to compare with; give --held-out runs, a --reference, or --cells and a --start"),
         (["--held-out", "held-out.h5", "--time", "7"], "a forecast of 7 fs cannot be judged by frames that are 2 fs apart"),
         (["--held-out", "held-out.h5", "--pursuit", "1ns"], "no held-out run lasts 1e+06 fs"),
         (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ase import Atoms
 
 from forcefree.benchmark.bulk import Propagation, start_of
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
-from forcefree.benchmark.cell_sizes import exponent, measure_size, supercell
+from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
 from forcefree.benchmark.materials_targets import SINGLE_STEP
 from forcefree.benchmark.pursuit import pieces_of, pursuit_rows
 from forcefree.benchmark.single_step import Errors, StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
@@ -22,6 +23,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
+from forcefree.reference.starts import find_start
 
 _GROUPS = 4
 """Disjoint sets of held-out runs at most, whose scatter is the error of a row."""
@@ -52,6 +54,8 @@ class MaterialsProtocol:
         propagators: For all rollouts; direct steps of the longest forecast where none is given.
         canonical: How the canonical rollouts are run.
         cells: Repeats of the cell in each direction, for the table of speeds.
+        start: Structure file or bundled name of that cell; the first frame of the runs where it is not given.
+        timestep: fs, of the force network in the table of speeds; that of the runs where it is not given.
     """
 
     name: str
@@ -65,6 +69,8 @@ class MaterialsProtocol:
     propagators: tuple[Propagation, ...] = ()
     canonical: CanonicalRun = field(default_factory=CanonicalRun)
     cells: tuple[int, ...] = ()
+    start: str | None = None
+    timestep: float | None = None
 
 
 def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
@@ -73,8 +79,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     Raises:
         ForcefreeError: If nothing is asked for, or a file or a model cannot be used.
     """
-    if protocol.held_out is None and protocol.reference is None:
-        raise ForcefreeError("nothing to compare with; give --held-out runs, a --reference, or both")
+    if protocol.held_out is None and protocol.reference is None and not (protocol.cells and protocol.start):
+        raise ForcefreeError("nothing to compare with; give --held-out runs, a --reference, or --cells and a --start")
     models = [load(name) for name in protocol.models]
     propagators = protocol.propagators or (Propagation("direct", models[0].card.t_max, None),)
     if protocol.held_out is not None:
@@ -91,8 +97,10 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
             table.save()
     if protocol.cells:
         path = protocol.reference or protocol.held_out
-        assert path is not None
-        size_rows(table, models[0], next(iter(read_store(path))), propagators[0], protocol.cells)
+        run = None if path is None else next(iter(read_store(path)))
+        cell = find_start(protocol.start) if protocol.start else start_of(_known(run))
+        timestep = protocol.timestep or (float(run.provenance.get("timestep", 0.0)) if run is not None else 0.0)
+        size_rows(table, models[0], cell, propagators, protocol.cells, timestep or None)
         table.save()
 
 
@@ -122,25 +130,38 @@ def single_step_rows(table: Table, protocol: MaterialsProtocol, models: Sequence
         _step_rows(table, other, [dynamics_errors(batch, fitting, config, step) for batch in few])
 
 
-def size_rows(table: Table, model: Forecaster, run: Trajectory, how: Propagation, cells: Sequence[int]) -> None:
-    """Speed as the cell grows, beside a force network of like architecture at the reference's time step."""
-    timestep = float(run.provenance.get("timestep", 0.0)) or None
+def size_rows(
+    table: Table, model: Forecaster, cell: Atoms, propagators: Sequence[Propagation], cells: Sequence[int], timestep: float | None
+) -> None:
+    """Speed of the propagators as the cell grows, the first beside a force network of like architecture with a time step in fs."""
     found = []
     for repeats in sorted(cells):
-        atoms = supercell(start_of(run), repeats, 300.0)
-        one = measure_size(model, atoms, how, timestep, _BUDGET)
-        found.append(one)
-        label = f"{one.atoms} atoms, {how.label}"
-        table.add(f"{label}: speed", one.nanoseconds, "ns/day", seeds=1)
-        table.add(f"{label}: speed by the clock on {torch.get_num_threads()} core(s)", one.clock, "ns/day", seeds=1)
-        table.add(f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
-        if one.forced is not None:
-            table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed", one.forced, "ns/day", seeds=1)
-            table.add(f"{label}: over the force network", one.nanoseconds / one.forced, "x", seeds=1)
-        table.add(f"{label}: peak memory", one.memory, "GiB", seeds=1)
+        atoms = supercell(cell, repeats, 300.0)
+        for how in propagators:
+            first = how is propagators[0]
+            one = measure_size(model, atoms, how, timestep if first else None, _BUDGET)
+            _size_row(table, one, how, timestep)
+            if first:
+                found.append(one)
     large = [one for one in found if one.atoms >= _LARGE]
     if len(large) > 1:
         table.add(f"exponent of the time of a step from {_LARGE} atoms on", exponent(large), "", at_most=1.1, seeds=len(large))
+
+
+def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | None) -> None:
+    label = f"{one.atoms} atoms, {how.label}"
+    table.add(f"{label}: speed", one.nanoseconds, "ns/day", seeds=1)
+    table.add(f"{label}: speed by the clock on {torch.get_num_threads()} core(s)", one.clock, "ns/day", seeds=1)
+    table.add(f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
+    if one.forced is not None:
+        table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed", one.forced, "ns/day", seeds=1)
+        table.add(f"{label}: over the force network", one.nanoseconds / one.forced, "x", seeds=1)
+    table.add(f"{label}: peak memory", one.memory, "GiB", seeds=1)
+
+
+def _known(run: Trajectory | None) -> Trajectory:
+    assert run is not None
+    return run
 
 
 def _step_rows(table: Table, label: str, groups: Sequence[Errors], published: dict[float, StepError] | None = None) -> None:

@@ -136,6 +136,8 @@ def materials(
     duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",
     thermostat_time: Annotated[str, typer.Option(help="Relaxation time of CSVR.")] = "100fs",
     cells: Annotated[list[int] | None, typer.Option(min=1, help="Repeats of the cell in each direction, for the table of speeds.")] = None,
+    start: Annotated[str | None, typer.Option(help="Structure or bundled name of that cell; the runs' own if not given.")] = None,
+    timestep: Annotated[str | None, typer.Option(help="Of the force network beside it, such as 1fs; the runs' own if not given.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processor cores.")] = 1,
     output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("materials.json"),
 ) -> None:
@@ -149,7 +151,7 @@ def materials(
     Examples:
       forcefree benchmark materials quartz --model trajcast-quartz.safetensors --held-out quartz-held-out.h5 --time 10 --time 30
       forcefree benchmark materials quartz --model trajcast-quartz.safetensors --reference quartz-nvt.h5 --propagator direct:30
-      forcefree benchmark materials quartz --model trajcast-quartz.safetensors --reference quartz-nvt.h5 --cells 1 --cells 3
+      forcefree benchmark materials quartz --model trajcast-quartz.safetensors --cells 1 --cells 3 --start quartz --timestep 1fs
     """  # noqa: D301
     import torch
 
@@ -174,5 +176,7 @@ def materials(
         propagators=tuple(Propagation.parse(text) for text in propagator or ()),
         canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time)),
         cells=tuple(cells or ()),
+        start=start,
+        timestep=None if timestep is None else femtoseconds(timestep),
     )
     run_materials(protocol, Table(output.stem, output.parent))
