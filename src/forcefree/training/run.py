@@ -58,7 +58,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     Raises:
         ForcefreeError: If the data cannot be trained on, the output exists, or there is nothing to resume.
     """
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     keep_freed_memory()
     digest = data_hash(config.data.files)
     folder = TrainingFolder(config, digest)
@@ -93,6 +93,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         "validation": _metrics(model, windows, rollouts, scales),
         "steps": trainer.global_step,
         "seconds": round(time.monotonic() - started),
+        "processor_seconds": round(time.process_time() - worked, 1),
         "torch": torch.__version__,
         "command": "forcefree train, with the configuration stored here",
     }
