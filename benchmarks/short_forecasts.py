@@ -9,8 +9,8 @@ and three later parts for the test, 100 fs apart. Sets:
 ``ablation``  the recipe without one part at a time
 ``rival``     TrajCast on the same data, from the last frame alone
 
-    python benchmarks/short_forecasts.py md17/md17_uracil.npz --steps 300
-    python benchmarks/short_forecasts.py ethanol-train.h5 --held-out ethanol-held-out.h5 --set ablation --steps 300
+    python benchmarks/short_forecasts.py md17/md17_uracil.npz --steps 200
+    python benchmarks/short_forecasts.py ethanol-train.h5 --held-out ethanol-held-out.h5 --set ablation --steps 200
 """
 
 from __future__ import annotations
@@ -85,7 +85,12 @@ def trained(label: str, changes: Changes, data: Changes, seed: int, arguments: a
         recipe["model"]["options"] = {}
     factor = arguments.rival_factor if arguments.set == "rival" else 1.0
     steps = round(factor * arguments.steps)
-    short: Changes = {"optimizer": {"steps": steps}, "validation": {"every": max(1, steps // 3)}, "seed": seed, "output": str(output)}
+    short: Changes = {
+        "optimizer": {"steps": steps, "batch": arguments.batch},
+        "validation": {"every": max(1, steps // 3)},
+        "seed": seed,
+        "output": str(output),
+    }
     config = merged(merged(recipe, changes), short) | {"data": data}
     return train(TrainingConfig.parse(config, label), progress=False)
 
@@ -96,7 +101,8 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, help="store to test on; needed for a store")
     parser.add_argument("--set", choices=("plain", "one-shot", "ablation", "rival"), default="plain")
     parser.add_argument("--spacing", type=float, default=2.0, help="fs between frames")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=16, help="windows per step")
     parser.add_argument("--rival-factor", type=float, default=1.0, help="steps of TrajCast for one of ASTEROID")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--costly", type=int, default=0, help="windows for ARNN and, on stores, normal modes")
