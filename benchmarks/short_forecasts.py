@@ -53,7 +53,6 @@ def variants(name: str, spacing: float) -> dict[str, Changes]:
         "no local attention": {"local_attention": False},
         "no global attention": {"global_attention": False},
         "no autoregression": {"autoregressive": False},
-        "past unused": {"innovation": False},
     }
     ablation = {f"ASTEROID, {label}": merged(plain, {"model": {"options": options}}) for label, options in without.items()}
     sets: dict[str, dict[str, Changes]] = {

@@ -51,6 +51,7 @@ def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_pat
     assert model.card.species == [1, 8]
     assert model.card.training["picoseconds"] == pytest.approx(0.714)
     assert len(model.card.training["data_sha256"]) == 64
+    assert 0.0 < model.card.training["processor_seconds"] < 600.0
     assert 0.8 < model.card.guards["longest_bond"]["1-8"] < 1.4
     row = error_table(model, WindowSource(trajectories, 5.0).draw(64, 0))[-1]
     assert row["position_pm"] < 0.4 * row["free_flight_pm"]
