@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
     Raises:
         ForcefreeError: If it cannot be trained on.
     """
-    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
+    first = (islice(read_store(path), config.data.runs) for path in config.data.files)
+    trajectories = without([trajectory for runs in first for trajectory in runs], config.data.exclude)
     for trajectory in trajectories:
         check_trajectory(trajectory, config.model.cutoff)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
