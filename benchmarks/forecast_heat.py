@@ -18,7 +18,7 @@ from rows import Table
 
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
-from forcefree.models.files import load
+from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
@@ -79,17 +79,21 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True, help="NAME=FILE or NAME=FILE+FILE@SHARE")
     parser.add_argument("--windows", type=int, default=16)
     parser.add_argument("--duration", type=float, default=400.0, help="fs")
+    parser.add_argument("--save", type=Path, help="file to write the last model to")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = Table("forecast_heat")
     runs = [run for run in islice(read_store(arguments.runs), arguments.skip, None) if near(run)]
     for text in arguments.model:
         name, _, rest = text.partition("=")
-        found = gains(between(rest), runs, arguments.windows, arguments.duration)
+        model = between(rest)
+        found = gains(model, runs, arguments.windows, arguments.duration)
         error = float(found.std(ddof=1) / len(found) ** 0.5)
         figure = f"{name}: energy gained in {arguments.duration:g} fs without a thermostat"
         table.add(figure, float(found.mean()), "meV/atom", seeds=len(found), error=error)
     table.save()
+    if arguments.save is not None:
+        save_model(model, arguments.save)
 
 
 if __name__ == "__main__":
