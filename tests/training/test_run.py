@@ -41,6 +41,16 @@ def configuration(store: Path, output: Path, **changes: Any) -> TrainingConfig:
     return TrainingConfig.parse(values | changes, "test")
 
 
+def test_only_the_first_runs_of_every_file_are_taken_when_told_so(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
+    model: dict[str, Any] = {"steps": 2, "warmup": 1, "batch": 4}
+    data = {"files": [str(store), str(store)], "validation_fraction": 0.2, "runs": 2}
+    card = load(train(configuration(store, tmp_path / "m.safetensors", data=data, optimizer=model), progress=False)).card
+    assert len(trajectories) > 2
+    assert card.training["trajectories"] == 4
+    spans = [run.times[-1] - run.times[0] for run in trajectories[:2]]
+    assert card.training["picoseconds"] == pytest.approx(2.0 * sum(spans) / 1000.0, abs=1e-3)
+
+
 def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_path: Path, trajectories: list[Trajectory]) -> None:
     config = configuration(
         store, tmp_path / "m.safetensors", optimizer={"steps": 120, "warmup": 10, "batch": 24, "learning_rate": 0.02, "ema": 0.9}
@@ -51,6 +61,7 @@ def test_a_trained_model_beats_free_flight_on_held_out_runs(store: Path, tmp_pat
     assert model.card.species == [1, 8]
     assert model.card.training["picoseconds"] == pytest.approx(0.714)
     assert len(model.card.training["data_sha256"]) == 64
+    assert 0.0 < model.card.training["processor_seconds"] < 600.0
     assert 0.8 < model.card.guards["longest_bond"]["1-8"] < 1.4
     row = error_table(model, WindowSource(trajectories, 5.0).draw(64, 0))[-1]
     assert row["position_pm"] < 0.4 * row["free_flight_pm"]

@@ -17,6 +17,9 @@ class DataConfig(Settings):
     files: list[Path] = Field(min_length=1)
     """H5MD stores made by ``forcefree reference`` or ``forcefree import``."""
 
+    runs: int | None = Field(default=None, ge=1)
+    """Only the first so many trajectories of every file; all when not given."""
+
     exclude: list[str] = Field(default_factory=list)
     """Molecules that this training never touches, not even to validate: names or SMILES of their starts, or formulas of imported data."""
 

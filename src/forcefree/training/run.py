@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     Raises:
         ForcefreeError: If the data cannot be trained on, the output exists, or there is nothing to resume.
     """
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     keep_freed_memory()
     digest = data_hash(config.data.files)
     folder = TrainingFolder(config, digest)
@@ -93,6 +94,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         "validation": _metrics(model, windows, rollouts, scales),
         "steps": trainer.global_step,
         "seconds": round(time.monotonic() - started),
+        "processor_seconds": round(time.process_time() - worked, 1),
         "torch": torch.__version__,
         "command": "forcefree train, with the configuration stored here",
     }
@@ -119,7 +121,8 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
     Raises:
         ForcefreeError: If it cannot be trained on.
     """
-    trajectories = without([trajectory for path in config.data.files for trajectory in read_store(path)], config.data.exclude)
+    first = (islice(read_store(path), config.data.runs) for path in config.data.files)
+    trajectories = without([trajectory for runs in first for trajectory in runs], config.data.exclude)
     for trajectory in trajectories:
         check_trajectory(trajectory, config.model.cutoff)
     if config.energy_weight and any(trajectory.forces is None for trajectory in trajectories):
