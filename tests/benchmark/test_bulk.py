@@ -34,6 +34,17 @@ def test_a_system_is_no_distance_from_itself_and_a_gas_far_from_a_crystal(crysta
     assert radial_distance([gas(run) for run in crystals], crystals)[0] > 60.0
 
 
+def test_a_crystal_that_only_drifts_is_the_same_crystal(crystals: list[Trajectory]) -> None:
+    still = replace(crystals[0], positions=np.broadcast_to(crystals[0].positions[0], crystals[0].positions.shape).copy())
+    moved = replace(still, positions=still.positions + np.linspace(0.0, 1.0, len(still))[:, None, None] * [0.0, 0.0, 3.6])
+    assert radial_distance([still], [moved])[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_one_run_has_no_error_and_several_have(crystals: list[Trajectory]) -> None:
+    assert radial_distance(crystals[:1], crystals)[1] is None
+    assert (radial_distance(crystals, crystals)[1] or 0.0) > 0.0
+
+
 def test_the_reference_keeps_its_energy_and_straight_flight_does_not(crystals: list[Trajectory]) -> None:
     calculator = CalculatorConfig.model_validate(copper.CALCULATOR)
     kept, _ = energy_drift(crystals, calculator)
@@ -66,6 +77,9 @@ def test_pieces_share_no_frame_and_are_long_enough(crystals: list[Trajectory]) -
     assert len({(piece.name, float(time)) for piece in pieces for time in piece.times}) == 66
     with pytest.raises(ForcefreeError, match="no held-out run lasts 1000 fs; the first lasts 80 fs"):
         pieces_of(crystals, 1000.0)
+    for interval in (30.0, 5.0):
+        with pytest.raises(ForcefreeError, match=f"20 fs of frames 2 fs apart cannot be followed in steps of {interval:g} fs"):
+            pieces_of(crystals, 20.0, [Propagation("direct", interval, None)])
 
 
 @pytest.mark.parametrize(("interval", "spacing"), [(5.0, 5.0), (10.0, 10.0), (30.0, 10.0), (40.0, 10.0), (25.0, 25.0 / 3.0)])
@@ -79,3 +93,10 @@ def test_propagators_are_read_from_words() -> None:
     for wrong in ("direct", "direct:x", "direct:10:two"):
         with pytest.raises(ForcefreeError, match="a propagator is given as direct:10"):
             Propagation.parse(wrong)
+
+
+def test_the_usual_propagator_is_that_of_simulate() -> None:
+    card = Card(name="blind", model="trajcast", options={}, species=[29], t_max=10.0, cutoff=4.0)
+    assert Propagation.usual(FreeFlight(card)) == Propagation("reversible", 10.0, 1)
+    advised = card.model_copy(update={"propagator": {"name": "direct", "interval": 5.0}})
+    assert Propagation.usual(FreeFlight(advised)) == Propagation("direct", 5.0, None)

@@ -60,5 +60,7 @@ def test_the_force_network_pushes_the_atoms() -> None:
 
 def test_only_what_has_a_like_network_is_compared() -> None:
     state = State.from_atoms([supercell(copper.crystal(), 1, 300.0)])
+    other = model("mdtrajnet", matrix_channels=4, heads=2)
     with pytest.raises(ForcefreeError, match="for TrajCast with the fast preset only, not for mdtrajnet"):
-        ForceDynamics(model("mdtrajnet", matrix_channels=4, heads=2), state, 2.0)
+        ForceDynamics(other, state, 2.0)
+    assert measure_size(other, supercell(copper.crystal(), 1, 300.0), Propagation("direct", 10.0, None), 2.0, 0.05).forced is None

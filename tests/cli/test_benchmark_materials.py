@@ -71,8 +71,8 @@ def test_averages_and_sizes(files: Path, tmp_path: Path) -> None:
         "--cells", "1", "--cells", "2",
     )  # fmt: skip
     assert rows["4 x 0.2 ps at 300 K, direct 5 fs: replicas lost"]["unit"] == "of 4"
-    assert rows["256 atoms, direct 5 fs: speed"]["unit"] == "ns/day"
-    assert "256 atoms, force network, 2 fs: speed" in rows
+    assert rows["256 atoms, direct 5 fs: speed by processor time"]["unit"] == "ns/day"
+    assert "256 atoms, force network, 2 fs: speed by processor time" in rows
 
 
 def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
         "--propagator", "reversible:10:1",
     )  # fmt: skip
     assert rows["32 atoms, direct 5 fs: over the force network"]["unit"] == "x"
-    assert "32 atoms, reversible 10 fs, 1 correction(s): speed" in rows
+    assert "32 atoms, reversible 10 fs, 1 correction(s): speed by processor time" in rows
     assert not any("replicas lost" in figure for figure in rows)
 
 
@@ -92,7 +92,10 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
     [
         ([], "nothing to compare with; give --held-out runs, a --reference, or --cells and a --start"),
         (["--held-out", "held-out.h5", "--time", "7"], "a forecast of 7 fs cannot be judged by frames that are 2 fs apart"),
+        (["--held-out", "held-out.h5", "--time", "20"], "copper forecasts up to 10 fs, not 20 fs; ask for shorter times"),
         (["--held-out", "held-out.h5", "--pursuit", "1ns"], "no held-out run lasts 1e+06 fs"),
+        (["--held-out", "held-out.h5", "--pursuit", "8fs"], "8 fs of frames 2 fs apart cannot be followed in steps of 10 fs"),
+        (["--held-out", "held-out.h5", "--peer", "none.yaml"], "none.yaml"),
         (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),
         (["--reference", "missing.h5"], "missing.h5"),
     ],

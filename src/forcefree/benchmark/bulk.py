@@ -17,6 +17,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import kinetic_energies
+from forcefree.simulation.choice import make_propagator
 from forcefree.simulation.simulate import simulate
 
 _RESAMPLES = 200
@@ -51,6 +52,13 @@ class Propagation:
             return cls(name, float(interval), int(corrections) if corrections else None)
         except ValueError as error:
             raise ForcefreeError(f"a propagator is given as direct:10 or reversible:20:1 (interval in fs), not '{text}'") from error
+
+    @classmethod
+    def usual(cls, model: Forecaster) -> Propagation:
+        """What ``forcefree simulate`` does with a model when nothing else is asked for."""
+        chosen = make_propagator(model).describe()
+        corrections = chosen.get("corrections")
+        return cls(str(chosen["name"]), float(str(chosen["interval"])), None if corrections is None else int(str(corrections)))
 
     @property
     def label(self) -> str:
@@ -88,18 +96,28 @@ def free_flight(run: Trajectory) -> Trajectory:
     return replace(run, positions=run.positions[0] + flown, velocities=np.broadcast_to(run.velocities[0], flown.shape).copy())
 
 
-def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float]:
-    """Area between two radial distribution functions over that below the second, of the worst pair of elements, in %, with its error."""
-    (counts, ideal), (their_counts, their_ideal) = _counted(runs), _counted(others)
-    theirs = their_counts.sum(axis=0) / their_ideal.sum(axis=0)
+def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float | None]:
+    """Area between two radial distribution functions over that below the second, of the worst pair of elements.
 
-    def distance(chosen: np.ndarray) -> float:
-        radial = counts[chosen].sum(axis=0) / ideal[chosen].sum(axis=0)
-        return float(100.0 * (np.abs(radial - theirs).sum(axis=1) / theirs.sum(axis=1)).max())
+    Returns:
+        The distance in %, and its error by resampling the runs of both sides, None where either has one run only.
+    """
+    ours, theirs = _counted(runs), _counted(others)
 
+    def radial(side: tuple[Floats, Floats], chosen: np.ndarray) -> Floats:
+        counts, ideal = side
+        return np.asarray(counts[chosen].sum(axis=0) / ideal[chosen].sum(axis=0))
+
+    def distance(chosen: np.ndarray, beside: np.ndarray) -> float:
+        one, other = radial(ours, chosen), radial(theirs, beside)
+        return float(100.0 * (np.abs(one - other).sum(axis=1) / other.sum(axis=1)).max())
+
+    found = distance(np.arange(len(runs)), np.arange(len(others)))
+    if min(len(runs), len(others)) < 2:
+        return found, None
     rng = np.random.default_rng(0)
-    resampled = [distance(rng.integers(0, len(runs), len(runs))) for _ in range(_RESAMPLES)]
-    return distance(np.arange(len(runs))), float(np.std(resampled))
+    draws = ((rng.integers(0, len(side), len(side)) for side in (runs, others)) for _ in range(_RESAMPLES))
+    return found, float(np.std([distance(*draw) for draw in draws]))
 
 
 def _counted(runs: Sequence[Trajectory]) -> tuple[Floats, Floats]:

@@ -13,13 +13,13 @@ from ase import Atoms
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 
 from forcefree.benchmark.bulk import Propagation
-from forcefree.benchmark.like_force_network import ForceDynamics
+from forcefree.benchmark.like_force_network import ForceDynamics, has_force_network
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.state import State
 
-FS_PER_DAY = 86400.0
+SECONDS_PER_DAY = 86400.0
 _MOST_STEPS = 40
 
 
@@ -33,8 +33,8 @@ class SizeSpeed:
         wall: Wall-clock seconds of the same.
         nanoseconds: Simulated ns per day of processor time.
         clock: The same per day by the clock, which is what more cores shorten.
-        forced: ns per day of the force network, None where it was left out.
-        memory: GiB of the whole process at its largest so far.
+        forced: ns per day of processor time of the force network, None where it was left out.
+        memory: GiB of the whole process at its largest so far, smaller cells and the force network included.
     """
 
     atoms: int
@@ -75,11 +75,11 @@ def measure_size(model: Forecaster, atoms: Atoms, how: Propagation, timestep: fl
     engine, _ = build_engine(model, state, options)
     step, wall = _seconds(engine.step, budget)
     forced = None
-    if timestep is not None:
+    if timestep is not None and has_force_network(model):
         dynamics = ForceDynamics(model, state, timestep)
-        forced = 1e-6 * FS_PER_DAY * timestep / _seconds(dynamics.step, budget)[0]
+        forced = 1e-6 * SECONDS_PER_DAY * timestep / _seconds(dynamics.step, budget)[0]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    per_day = 1e-6 * FS_PER_DAY * how.interval
+    per_day = 1e-6 * SECONDS_PER_DAY * how.interval
     return SizeSpeed(len(atoms), step, wall, per_day / step, per_day / wall, forced, memory)
 
 

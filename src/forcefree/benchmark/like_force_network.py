@@ -17,10 +17,15 @@ _TINY = 1e-4
 """Of random forces, so that the system stays together while it is timed."""
 
 
+def has_force_network(model: Forecaster) -> bool:
+    """Whether a force network like this model is known."""
+    return model.card.model == "trajcast" and isinstance(getattr(model, "network", None), RefinedNetwork)
+
+
 class ForceDynamics:
     """Velocity Verlet under a message-passing network of the same width, cutoff and number of blocks as a TrajCast.
 
-    It sees positions and elements alone. Speed does not depend on what was learnt, so its weights are random.
+    It sees positions and elements alone, though it computes the few products with relative velocities, which are zero. Speed does not depend on what was learnt, so its weights are random.
 
     Args:
         model: A TrajCast with the ``fast`` preset.
@@ -33,7 +38,7 @@ class ForceDynamics:
 
     def __init__(self, model: Forecaster, state: State, timestep: float) -> None:
         card = model.card
-        if not isinstance(getattr(model, "network", None), RefinedNetwork) or card.model != "trajcast":
+        if not has_force_network(model):
             raise ForcefreeError(f"a force network like {card.name} is known for TrajCast with the fast preset only, not for {card.model}")
         config = TrajCastConfig.parse(card.options, f"options of model {card.name}")
         blocks = config.model_copy(update={"layers": config.layers + config.refinements, "refinements": 0})

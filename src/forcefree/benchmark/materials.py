@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from ase import Atoms
 
+from forcefree.analysis.verdict import mean_and_error
 from forcefree.benchmark.bulk import Propagation, start_of
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
 from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
@@ -43,15 +43,15 @@ class MaterialsProtocol:
     """What is to be done; each part is left out where its input is.
 
     Attributes:
-        name: Of the system; published figures stand beside those of paracetamol, quartz and water.
+        name: Of the system; published figures stand beside those of quartz and water.
         models: Files or bundled names; several are training seeds of one.
         held_out: NVE runs that no model saw, for single steps and rollouts beside the very run.
-        times: fs, of the single steps; the longest forecast of the model where none is given.
+        times: fs, of the single steps; the longest forecast that all models have where none is given.
         windows: Starts of the single steps.
         peers: Reference configurations (YAML) of other potentials, which run single steps from some of the same starts.
         pursuit: fs, length of the rollouts that start in the held-out runs; zero leaves them out.
         reference: NVT runs beside which canonical rollouts are set.
-        propagators: For all rollouts; direct steps of the longest forecast where none is given.
+        propagators: For all rollouts; what the model's card recommends where none is given.
         canonical: How the canonical rollouts are run.
         cells: Repeats of the cell in each direction, for the table of speeds.
         start: Structure file or bundled name of that cell; the first frame of the runs where it is not given.
@@ -77,57 +77,97 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     """Fill the table part by part and save it after each.
 
     Raises:
-        ForcefreeError: If nothing is asked for, or a file or a model cannot be used.
+        ForcefreeError: If nothing is asked for, a file or a model cannot be used, or the two do not fit together.
     """
     if protocol.held_out is None and protocol.reference is None and not (protocol.cells and protocol.start):
         raise ForcefreeError("nothing to compare with; give --held-out runs, a --reference, or --cells and a --start")
     models = [load(name) for name in protocol.models]
-    propagators = protocol.propagators or (Propagation("direct", models[0].card.t_max, None),)
-    if protocol.held_out is not None:
-        held_out = list(read_store(protocol.held_out))
-        pieces = pieces_of(held_out, protocol.pursuit) if protocol.pursuit else []
-        single_step_rows(table, protocol, models, held_out)
+    held_out = [] if protocol.held_out is None else list(read_store(protocol.held_out))
+    reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
+    times = sorted(protocol.times) or [min(model.card.t_max for model in models)]
+    _check(models, times, [*held_out[:1], *([] if reference is None else [reference])])
+    propagators = protocol.propagators or (Propagation.usual(models[0]),)
+    peers = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
+    pieces = pieces_of(held_out, protocol.pursuit, propagators) if protocol.pursuit and held_out else []
+    if held_out:
+        single_step_rows(table, models, held_out, times, protocol.windows, SINGLE_STEP.get(protocol.name, {}), peers)
         table.save()
-        if pieces:
-            pursuit_rows(table, models[0], pieces, propagators)
-            table.save()
-    if protocol.reference is not None:
-        for how in propagators:
-            canonical_rows(table, models[0], protocol.reference, how, protocol.canonical)
-            table.save()
+    if pieces:
+        pursuit_rows(table, models[0], pieces, propagators)
+        table.save()
+    for how in propagators if protocol.reference is not None else ():
+        assert protocol.reference is not None
+        canonical_rows(table, models[0], protocol.reference, how, protocol.canonical)
+        table.save()
     if protocol.cells:
-        path = protocol.reference or protocol.held_out
-        run = None if path is None else next(iter(read_store(path)))
-        cell = find_start(protocol.start) if protocol.start else start_of(_known(run))
-        timestep = protocol.timestep or (float(run.provenance.get("timestep", 0.0)) if run is not None else 0.0)
-        size_rows(table, models[0], cell, propagators, protocol.cells, timestep or None)
+        runs = [*([] if reference is None else [reference]), *held_out]
+        cell = find_start(protocol.start) if protocol.start else start_of(runs[0])
+        own = float(runs[0].provenance.get("timestep", 0.0)) if runs else 0.0
+        size_rows(table, models[0], cell, propagators, protocol.cells, protocol.timestep or own or None)
         table.save()
 
 
-def single_step_rows(table: Table, protocol: MaterialsProtocol, models: Sequence[Forecaster], runs: Sequence[Trajectory]) -> None:
-    """Errors of single forecasts beside free flight, constant acceleration, other potentials and, where its calculator is known, the reference."""
+def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory]) -> None:
+    """Refuse before the first forecast what would fail after many."""
+    for model in models:
+        if model.card.history_length > 1:
+            raise ForcefreeError(
+                f"{model.card.name} starts from {model.card.history_length} frames; this benchmark is for models of one frame"
+            )
+        if max(times) > model.card.t_max * (1.0 + 1e-9):
+            raise ForcefreeError(f"{model.card.name} forecasts up to {model.card.t_max:g} fs, not {max(times):g} fs; ask for shorter times")
+    for run in runs:
+        if not run.pbc.all():
+            raise ForcefreeError(f"'{run.name}' is not periodic in three directions; this benchmark is for crystals and liquids")
+
+
+def single_step_rows(
+    table: Table,
+    models: Sequence[Forecaster],
+    runs: Sequence[Trajectory],
+    times: Sequence[float],
+    windows: int,
+    published: dict[float, StepError],
+    peers: Mapping[str, ReferenceConfig],
+) -> None:
+    """Errors of single forecasts beside free flight, constant acceleration, other potentials and the reference at other steps.
+
+    Args:
+        table: Gets the rows; their errors are over disjoint sets of runs.
+        models: Trainings of one model.
+        runs: That none of them saw.
+        times: fs, rising.
+        windows: Starts in all; true dynamics is run from a few of them.
+        published: Targets.
+        peers: Other potentials by name.
+    """
     groups = [runs[index::_GROUPS] for index in range(min(_GROUPS, len(runs)))]
-    share = -(-protocol.windows // len(groups))
-    times = sorted(protocol.times) or [models[0].card.t_max]
-    batches = [draw_windows(group, times, share, seed) for seed, group in enumerate(groups)]
-    published = SINGLE_STEP.get(protocol.name, {})
+    batches = [draw_windows(group, times, -(-windows // len(groups)), seed) for seed, group in enumerate(groups)]
     ours = [[model_errors(model, batch, times) for batch in batches] for model in models]
-    per_group = [{time: StepError.mean([seed[row][time] for seed in ours]) for time in ours[0][0]} for row in range(len(batches))]
+    per_group = [{time: StepError.mean([seed[row][time] for seed in ours]) for time in times} for row in range(len(batches))]
     label = models[0].card.name + (f", mean of {len(models)} trainings" if len(models) > 1 else "")
     _step_rows(table, label, per_group, published)
     for other, accelerated in (("no skill, free flight", False), ("constant acceleration of the last two frames", True)):
         _step_rows(table, other, [extrapolation_errors(batch, times, accelerated=accelerated) for batch in batches])
-    others = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
-    dynamics = [(f"peer, {name}", other.calculator, other.timestep) for name, other in others.items()]
-    calculator = runs[0].provenance.get("calculator")
-    if calculator is not None:
-        config, timestep = CalculatorConfig.model_validate(calculator), float(runs[0].provenance["timestep"])
-        for noun, step in (("half", 0.5 * timestep), ("five times", 5.0 * timestep)):
-            dynamics.append((f"reference at {noun} its time step ({step:g} fs)", config, step))
     few = [batch[:_COSTLY] for batch in batches]
-    for other, config, step in dynamics:
+    for other, config, step in [*_peers(peers), *_at_other_steps(runs[0])]:
         fitting = [time for time in times if abs(round(time / step) * step - time) < 1e-6]
-        _step_rows(table, other, [dynamics_errors(batch, fitting, config, step) for batch in few])
+        if fitting:
+            _step_rows(table, other, [dynamics_errors(batch, fitting, config, step) for batch in few])
+
+
+def _peers(peers: Mapping[str, ReferenceConfig]) -> list[tuple[str, CalculatorConfig, float]]:
+    return [(f"peer, {name}", peer.calculator, peer.timestep) for name, peer in peers.items()]
+
+
+def _at_other_steps(run: Trajectory) -> list[tuple[str, CalculatorConfig, float]]:
+    """The run's own potential at half and at five times its time step (fs), where the run says both."""
+    calculator, timestep = run.provenance.get("calculator"), run.provenance.get("timestep")
+    if calculator is None or timestep is None:
+        return []
+    config = CalculatorConfig.model_validate(calculator)
+    steps = (("half", 0.5 * float(timestep)), ("five times", 5.0 * float(timestep)))
+    return [(f"reference at {noun} its time step ({step:g} fs)", config, step) for noun, step in steps]
 
 
 def size_rows(
@@ -150,18 +190,13 @@ def size_rows(
 
 def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | None) -> None:
     label = f"{one.atoms} atoms, {how.label}"
-    table.add(f"{label}: speed", one.nanoseconds, "ns/day", seeds=1)
-    table.add(f"{label}: speed by the clock on {torch.get_num_threads()} core(s)", one.clock, "ns/day", seeds=1)
+    table.add(f"{label}, {torch.get_num_threads()} core(s): speed by the clock", one.clock, "ns/day", seeds=1)
+    table.add(f"{label}: speed by processor time", one.nanoseconds, "ns/day", seeds=1)
     table.add(f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
     if one.forced is not None:
-        table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed", one.forced, "ns/day", seeds=1)
+        table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed by processor time", one.forced, "ns/day", seeds=1)
         table.add(f"{label}: over the force network", one.nanoseconds / one.forced, "x", seeds=1)
-    table.add(f"{label}: peak memory", one.memory, "GiB", seeds=1)
-
-
-def _known(run: Trajectory | None) -> Trajectory:
-    assert run is not None
-    return run
+    table.add(f"{label}: peak memory of the process so far", one.memory, "GiB", seeds=1)
 
 
 def _step_rows(table: Table, label: str, groups: Sequence[Errors], published: dict[float, StepError] | None = None) -> None:
@@ -169,7 +204,6 @@ def _step_rows(table: Table, label: str, groups: Sequence[Errors], published: di
         target = (published or {}).get(time)
         for noun in ("displacement", "velocity"):
             limit = None if target is None else float(getattr(target, noun))
-            values = [float(getattr(group[time], noun)) for group in groups]
-            error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+            mean, error = mean_and_error([float(getattr(group[time], noun)) for group in groups])
             figure = f"{label}: relative {noun} MAE at {time:g} fs"
-            table.add(figure, float(np.mean(values)), "%", at_most=limit, seeds=len(values), error=error)
+            table.add(figure, mean, "%", at_most=limit, seeds=len(groups), error=error if len(groups) > 1 else None)

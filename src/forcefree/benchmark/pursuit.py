@@ -16,12 +16,19 @@ from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import temperatures
 
 
-def pieces_of(runs: Sequence[Trajectory], duration: float) -> list[Trajectory]:
+def pieces_of(runs: Sequence[Trajectory], duration: float, propagators: Sequence[Propagation] = ()) -> list[Trajectory]:
     """The runs cut into pieces of ``duration`` fs that share no frame.
 
     Raises:
-        ForcefreeError: If a run is shorter, or the frames are too far apart.
+        ForcefreeError: If no run is as long, the frames are too far apart, or a step is longer or no multiple of their spacing.
     """
+    for how in propagators:
+        multiple = how.interval / runs[0].spacing
+        if how.interval > duration or abs(multiple - round(multiple)) > 1e-6:
+            raise ForcefreeError(
+                f"{duration:g} fs of frames {runs[0].spacing:g} fs apart cannot be followed in steps of {how.interval:g} fs; "
+                "follow for longer, in steps that are a multiple of the spacing"
+            )
     frames = round(duration / runs[0].spacing) + 1
     if frames < 3:
         raise ForcefreeError(f"{duration:g} fs are too short to follow by frames that are {runs[0].spacing:g} fs apart")

@@ -121,7 +121,7 @@ def forecast(
 
 @benchmark.command("materials")
 def materials(
-    system: Annotated[str, typer.Argument(help="Name of the system; paracetamol, quartz and water have published figures beside them.")],
+    system: Annotated[str, typer.Argument(help="Name of the system; quartz and water have published figures beside them.")],
     model: Annotated[list[str], typer.Option(help="Model file or bundled name; repeat it for training seeds (single steps only).")],
     held_out: Annotated[Path | None, typer.Option(help="NVE runs that no model saw, made by forcefree reference.")] = None,
     time: Annotated[list[float] | None, typer.Option(help="fs, of single forecasts beside the held-out runs; t_max if not given.")] = None,
@@ -130,7 +130,7 @@ def materials(
     pursuit: Annotated[str | None, typer.Option(help="Length of NVE rollouts beside the held-out runs, such as 1ps.")] = None,
     reference: Annotated[Path | None, typer.Option(help="NVT runs of the reference, for canonical rollouts.")] = None,
     propagator: Annotated[
-        list[str] | None, typer.Option(help="direct:10 or reversible:20:1, in fs; repeatable; direct t_max if not given.")
+        list[str] | None, typer.Option(help="direct:10 or reversible:20:1, in fs; repeatable; the card's own if not given.")
     ] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Canonical rollouts.")] = 4,
     duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",

@@ -1,0 +1,101 @@
+"""Canonical rollouts of an Einstein crystal, whose averages are known, under its exact dynamics and under a slow one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import copper
+from forcefree.benchmark.bulk import Propagation
+from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
+from forcefree.benchmark.table import Table
+from forcefree.data.trajectory import Trajectory
+from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.state import State
+from forcefree.units import BOLTZMANN, KINETIC_UNIT
+
+TURN = 0.02
+"""rad/fs: a vibration of about 100 cm^-1."""
+
+SITES = copper.crystal().positions
+
+
+class Einstein(Forecaster):
+    """Every atom swings about its site, at ``factor`` times the right frequency."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__(Card(name="einstein", model="einstein", species=[29], t_max=20.0, cutoff=4.0, temperatures=[300.0]))
+        self._turn = factor * TURN
+
+    def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
+        state = history[-1]
+        away = state.positions - torch.tensor(SITES).repeat(state.n_systems, 1)
+        angle = self._turn * times[:, state.system, None]
+        still = angle.cos() - 1.0
+        positions = away * still + state.velocities * (angle.sin() - angle) / self._turn
+        return Departures(positions, state.velocities * still - away * self._turn * angle.sin())
+
+
+def swinging(seed: int, frames: int = 200, spacing: float = 10.0) -> Trajectory:
+    """A canonical run at 300 K: exact sines from a canonical start."""
+    rng = np.random.default_rng(seed)
+    masses = copper.crystal().get_masses()
+    speed = np.sqrt(BOLTZMANN * 300.0 / (KINETIC_UNIT * masses))[:, None]
+    away, velocities = (part - part.mean(axis=0) for part in (speed / TURN, speed) * rng.normal(size=(2, *SITES.shape)))
+    angle = TURN * spacing * np.arange(frames)[:, None, None]
+    told = {"temperature": 300.0, "ensemble": "nvt", "level_of_theory": "Einstein"}
+    return Trajectory(
+        f"run_{seed:04d}", np.full(len(SITES), 29), masses, spacing * np.arange(frames),
+        SITES + away * np.cos(angle) + velocities / TURN * np.sin(angle), velocities * np.cos(angle) - away * TURN * np.sin(angle),
+        cell=copper.crystal().cell.array, pbc=np.ones(3, dtype=bool), provenance=told,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copper.store(tmp_path_factory.mktemp("einstein") / "reference.h5", [swinging(seed) for seed in range(8)])
+
+
+def rows(model: Forecaster, reference: Path, folder: Path) -> dict[str, float]:
+    table = Table("canonical", folder)
+    run = CanonicalRun(replicas=8, duration=2000.0, thermostat_time=100.0)
+    canonical_rows(table, model, reference, Propagation("direct", 20.0, None), run)
+    found = json.loads(table.save().read_text(encoding="utf-8"))
+    return {row["figure"].removeprefix("8 x 2 ps at 300 K, direct 20 fs: "): row["measured"] for row in found}
+
+
+def test_exact_dynamics_passes(reference: Path, tmp_path: Path) -> None:
+    found = rows(Einstein(), reference, tmp_path)
+    assert found["replicas lost"] == 0
+    assert found["temperature, value"] == pytest.approx(300.0, rel=0.05)
+    halves = found["RDF L1 distance of one half of the reference's runs from the other"]
+    assert found["RDF L1 distance"] < 2.0 * halves
+
+
+def test_a_crystal_that_is_too_soft_does_not(reference: Path, tmp_path: Path) -> None:
+    """At 0.7 of the frequency atoms swing 1.4 times as far: peaks are broader by as much."""
+    exact, soft = rows(Einstein(), reference, tmp_path), rows(Einstein(0.7), reference, tmp_path)
+    assert soft["RDF L1 distance"] > 4.0 * exact["RDF L1 distance"]
+    assert soft["vibrational density of states"] > 3.0 * exact["vibrational density of states"]
+
+
+def test_a_reference_of_one_run_has_no_halves(tmp_path: Path) -> None:
+    single = copper.store(tmp_path / "one.h5", [swinging(0)])
+    assert not any("half" in figure for figure in rows(Einstein(), single, tmp_path))
+
+
+def test_a_reference_that_cannot_be_compared_is_one_sentence(tmp_path: Path) -> None:
+    silent = copper.store(tmp_path / "silent.h5", [replace(swinging(0), provenance={})])
+    with pytest.raises(ForcefreeError, match=r"silent\.h5 does not say its temperature"):
+        rows(Einstein(), silent, tmp_path)
+    warm = replace(swinging(1), provenance={"temperature": 500.0, "ensemble": "nvt"})
+    mixed = copper.store(tmp_path / "mixed.h5", [swinging(0), warm])
+    with pytest.raises(ForcefreeError, match="300"):
+        rows(Einstein(), mixed, tmp_path)
