@@ -17,6 +17,7 @@ class TableModel:
         architecture: Registered name.
         options: Of the architecture.
         reference: Give it the mean shape of the training structures as its reference.
+        conformers: Shapes, means of clusters of the training structures, where there is more than one.
         judged: By which error it is trained and chosen, see :func:`~forcefree.benchmark.md17_loss.loss_of`.
         learning_rate: Highest, of Adam; the best of 1e-3, 3e-3 and 1e-2 on validation starts (``benchmarks/md17_rates.py``).
     """
@@ -24,6 +25,7 @@ class TableModel:
     architecture: str
     options: dict[str, Any] = field(default_factory=dict)
     reference: bool = False
+    conformers: int = 1
     judged: Judged = "raw"
     learning_rate: float = 3e-3
 
