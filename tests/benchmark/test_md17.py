@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from forcefree.benchmark.alignment import squared_errors, superposed
 from forcefree.benchmark.fitting import Recipe, fit
-from forcefree.benchmark.md17 import errors, forecast_of
+from forcefree.benchmark.md17 import asked_alone, errors, forecast_of
 from forcefree.benchmark.md17_data import read_heavy
 from forcefree.benchmark.md17_models import MODELS, models_named
 from forcefree.benchmark.md17_splits import Split, split_of
@@ -87,6 +87,15 @@ def test_training_learns_what_turns(folder: Path, split: Split, name: str) -> No
     assert found[1] < 0.5 * errors(forecast_of(untrained), test)[1]
     assert found[1] < 0.5 * errors(no_skill_forecasts(trajectory, split.train)["copy of the start"], test)[1]
     assert fitted.parameters == sum(parameter.numel() for parameter in untrained.parameters())
+
+
+@pytest.mark.parametrize(("name", "independent"), [("gfnode", True), ("network", True), ("egnn", True), ("egno", False)])
+def test_other_times_that_are_asked_for_change_egno_alone(folder: Path, split: Split, name: str, independent: bool) -> None:
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    train, validation = (task_of(trajectory, starts, "irregular") for starts in (split.train, split.validation))
+    fitted = fit(MODELS[name], train, validation, Recipe(steps=4, batch=8, looks=1, validated=20), seed=0)
+    change = asked_alone(forecast_of(fitted.model.double()), validation)
+    assert (change < 1e-12) is independent, change
 
 
 def test_baselines_are_matched_in_parameters() -> None:

@@ -42,6 +42,8 @@ MODELS: dict[str, TableModel] = {
     "gfnode": _VIBRATIONS,
     "gfnode-superposed": replace(_VIBRATIONS, judged="superposed"),
     "gfnode-both": replace(_VIBRATIONS, judged="both"),
+    "gfnode-conformers": replace(_VIBRATIONS, conformers=4),
+    "gfnode-conformers-both": replace(_VIBRATIONS, conformers=4, judged="both"),
     "gfnode-and-network": replace(_NETWORK, reference=True),
     "graph-modes": _with(_VIBRATIONS, coupled=False),
     "graph-modes-one-clock": _with(_VIBRATIONS, coupled=False, shared_clock=True),
