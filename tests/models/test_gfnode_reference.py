@@ -146,7 +146,7 @@ def turned_end(angle: float) -> Atoms:
 def test_a_molecule_follows_the_conformer_that_it_is_near_to() -> None:
     shapes = chiral(), turned_end(100.0)
     both = build(shapes[0], network=False, conformers=[reference(shapes[1])])
-    both.reference.log_decided.data.fill_(-7.0)
+    both.reference.log_decided.data.fill_(-9.0)
     for index, shape in enumerate(shapes):
         single = build(shape, network=False, conformers=[reference(shape)])
         for own in single.reference.shapes:
