@@ -35,7 +35,7 @@ class Recipe:
         validated: Validation starts that choose the weights, at most 2000.
     """
 
-    steps: int = 300
+    steps: int = 200
     batch: int = 50
     learning_rate: float | None = None
     redraw: bool = True

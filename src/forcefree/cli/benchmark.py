@@ -18,7 +18,7 @@ def md17(
     split: Annotated[list[str] | None, typer.Option(help="legacy (as published) or blocked (in time); both if not given.")] = None,
     sampling: Annotated[list[str] | None, typer.Option(help="uniform or irregular test times; both if not given.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Independent trainings of each model.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Most optimizer steps of each training.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Most optimizer steps of each training.")] = 200,
     batch: Annotated[int, typer.Option(min=1, help="Starts per step.")] = 50,
     test: Annotated[int, typer.Option(min=1, help="Test starts; the protocol has 2000.")] = 2000,
     horizons: Annotated[bool, typer.Option(help="Follow the error from 0.5 fs to 1.5 ps too.")] = False,
