@@ -31,7 +31,7 @@ class TableModel:
 
 
 _NETWORK = TableModel("gfnode", {"channels": 32, "layers": 2, "filter_width": 32, "turning": False})
-_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True)
+_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True, learning_rate=1e-2)
 
 
 def _with(model: TableModel, **options: Any) -> TableModel:
@@ -42,8 +42,7 @@ MODELS: dict[str, TableModel] = {
     "gfnode": _VIBRATIONS,
     "gfnode-superposed": replace(_VIBRATIONS, judged="superposed"),
     "gfnode-both": replace(_VIBRATIONS, judged="both"),
-    "gfnode-conformers": replace(_VIBRATIONS, conformers=4),
-    "gfnode-conformers-both": replace(_VIBRATIONS, conformers=4, judged="both"),
+    "gfnode-conformers": replace(_VIBRATIONS, conformers=2),
     "gfnode-and-network": replace(_NETWORK, reference=True),
     "graph-modes": _with(_VIBRATIONS, coupled=False),
     "graph-modes-one-clock": _with(_VIBRATIONS, coupled=False, shared_clock=True),

@@ -52,7 +52,7 @@ class EgnnLayer(nn.Module):
         """
         receiver, sender = pairs.receiver, pairs.sender
         now = separations + moved.index_select(1, sender) - moved.index_select(1, receiver)
-        squares = torch.stack([now.square().sum(dim=-1), distances.square().expand(len(now), -1)], dim=-1) / self._cutoff**2
+        squares = torch.stack([now.square().sum(dim=-1), distances.square().expand(len(now), -1)], dim=-1)
         message = self.messages(scalars, squares, pairs)
         fade = self._norm * envelope(distances, self._cutoff)[:, None]
         shift = now * (torch.tanh(self.along_pairs(message)) * fade)
@@ -65,7 +65,7 @@ class EgnnLayer(nn.Module):
 
         Args:
             scalars: Shape (n_times, n_atoms, channels).
-            squares: Squared distances now and at time zero in units of the cutoff, shape (n_times, n_pairs, 2).
+            squares: Squared distances now and at time zero, Å^2, as published, shape (n_times, n_pairs, 2).
             pairs: Who sends to whom.
 
         Returns:
