@@ -19,7 +19,6 @@ class TableModel:
         reference: Give it the mean shape of the training structures as its reference.
         conformers: Shapes, means of clusters of the training structures, where there is more than one.
         judged: By which error it is trained and chosen, see :func:`~forcefree.benchmark.md17_loss.loss_of`.
-        learning_rate: Highest, of Adam; the best of 1e-3, 3e-3 and 1e-2 on validation starts (``benchmarks/md17_rates.py``).
     """
 
     architecture: str
@@ -27,11 +26,10 @@ class TableModel:
     reference: bool = False
     conformers: int = 1
     judged: Judged = "raw"
-    learning_rate: float = 3e-3
 
 
 _NETWORK = TableModel("gfnode", {"channels": 32, "layers": 2, "filter_width": 32, "turning": False})
-_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True, learning_rate=1e-2)
+_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True)
 
 
 def _with(model: TableModel, **options: Any) -> TableModel:
