@@ -64,11 +64,12 @@ class ReferenceMotion(nn.Module):
             Å and Å/fs, each of shape (n_times, n_atoms, 3), and a share between 0 and 1, shape (n_systems,).
         """
         branches = self._matcher(state, weights)
-        fits = [shape.fitted(state, branches) for shape in self.shapes]
+        shapes = self._shapes()
+        fits = [shape.fitted(state, branches) for shape in shapes]
         shares, whole = self._shares(state, weights, branches, [fit.misfit for fit in fits])
         total = torch.zeros(len(times), state.n_atoms, 6, dtype=self.dtype, device=times.device)
         asked = times[:, branches.system]
-        for shape, fit, share in zip(self.shapes, fits, shares, strict=True):
+        for shape, fit, share in zip(shapes, fits, shares, strict=True):
             both = shape(fit, asked) * share.to(total)[:, None, None]
             total = total.index_add(1, branches.atoms.flatten(), both.flatten(1, 2))
         return total[..., :3], total[..., 3:], whole.to(total)
@@ -86,15 +87,19 @@ class ReferenceMotion(nn.Module):
         branches = self._matcher(state, weights)
         if not len(branches.system):
             raise ForcefreeError("none of the structures to start from has the elements and bonds of the reference")
-        fits = [shape.fitted(state, branches) for shape in self.shapes]
+        shapes = self._shapes()
+        fits = [shape.fitted(state, branches) for shape in shapes]
         shares, _ = self._shares(state, weights, branches, [fit.misfit for fit in fits])
-        for shape, fit, share in zip(self.shapes, fits, shares, strict=True):
+        for shape, fit, share in zip(shapes, fits, shares, strict=True):
             shape.start_from(fit, share)
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the vibrations."""
         return self.log_decided.dtype
+
+    def _shapes(self) -> list[ReferenceShape]:
+        return [shape for shape in self.shapes if isinstance(shape, ReferenceShape)]
 
     def _shares(self, state: State, weights: Tensor, branches: Branches, misfits: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Share of each branch of each shape in the forecast of its system, and their sum over the branches of each system."""
