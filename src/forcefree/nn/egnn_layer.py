@@ -73,7 +73,7 @@ class EgnnLayer(nn.Module):
         """
         first = self.message[0]
         assert isinstance(first, nn.Linear)
-        onto, out_of, of_squares = first.weight.split([self._channels, self._channels, 2], dim=1)
+        onto, out_of, of_squares = torch.split(first.weight, [self._channels, self._channels, 2], dim=1)
         received, sent = (scalars @ onto.T).index_select(1, pairs.receiver), (scalars @ out_of.T).index_select(1, pairs.sender)
         message: Tensor = self.message[1:](received + sent + nn.functional.linear(squares, of_squares, first.bias))
         return message
