@@ -21,7 +21,7 @@ RATES = (1e-3, 3e-3, 1e-2)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with files md17_NAME.npz")
-    parser.add_argument("--molecules", nargs="+", default=["ethanol", "malonaldehyde"])
+    parser.add_argument("--molecules", nargs="+", default=["ethanol"])
     parser.add_argument("--models", nargs="+", default=["gfnode", "network", "egnn", "egno"])
     parser.add_argument("--results", default="md17_rates")
     arguments = parser.parse_args()
