@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from unittest import mock
 
+import numpy as np
 import torch
 from ase.build import molecule
 from rows import Table
@@ -21,6 +22,7 @@ TIMES = torch.tensor([3.0, 41.0, 250.0, 999.0], dtype=torch.float64)
 LIMIT = 1e-10
 COPIES = 8
 EIGH = torch.linalg.eigh
+PUCKER = np.array([1.0, -1.0] * 6)[:, None]
 
 
 def moving() -> State:
@@ -51,7 +53,13 @@ def main() -> None:
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64))[0]
     benzene = molecule("C6H6")
     shape = {"numbers": benzene.numbers.tolist(), "positions": benzene.positions.tolist()}
-    variants = {"oscillator": {"ode": "oscillator"}, "learned": {"ode": "learned"}, "about a reference": {"reference": shape}}
+    puckered = shape | {"positions": (benzene.positions + [0.0, 0.0, 0.25] * (benzene.numbers[:, None] == 6) * PUCKER).tolist()}
+    variants = {
+        "oscillator": {"ode": "oscillator"},
+        "learned": {"ode": "learned"},
+        "about a reference": {"reference": shape},
+        "about two conformers": {"reference": shape, "conformers": [puckered]},
+    }
     for ode, options in variants.items():
         torch.manual_seed(0)
         card = Card(name="random", model="gfnode", options=options, species=[1, 6], t_max=1000.0, cutoff=6.0)

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from forcefree.benchmark.alignment import squared_errors, superposed
 from forcefree.benchmark.fitting import Recipe, fit
-from forcefree.benchmark.md17 import errors, forecast_of
+from forcefree.benchmark.md17 import asked_alone, errors, forecast_of
 from forcefree.benchmark.md17_data import read_heavy
 from forcefree.benchmark.md17_models import MODELS, models_named
 from forcefree.benchmark.md17_splits import Split, split_of
-from forcefree.benchmark.md17_start import heavy_card, mean_structure_of
+from forcefree.benchmark.md17_start import as_reference, heavy_card
 from forcefree.benchmark.md17_tasks import irregular_offsets, task_of, uniform_offsets
-from forcefree.benchmark.no_skill import no_skill_forecasts
+from forcefree.benchmark.no_skill import mean_of_superposed, no_skill_forecasts
 from forcefree.cli.main import app
 from forcefree.errors import ForcefreeError
 from forcefree.models.registry import build_model
@@ -89,6 +89,15 @@ def test_training_learns_what_turns(folder: Path, split: Split, name: str) -> No
     assert fitted.parameters == sum(parameter.numel() for parameter in untrained.parameters())
 
 
+@pytest.mark.parametrize(("name", "independent"), [("gfnode", True), ("network", True), ("egnn", True), ("egno", False)])
+def test_other_times_that_are_asked_for_change_egno_alone(folder: Path, split: Split, name: str, independent: bool) -> None:
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    train, validation = (task_of(trajectory, starts, "irregular") for starts in (split.train, split.validation))
+    fitted = fit(MODELS[name], train, validation, Recipe(steps=4, batch=8, looks=1, validated=20), seed=0)
+    change = asked_alone(forecast_of(fitted.model.double()), validation)
+    assert (change < 1e-12) is independent, change
+
+
 def test_baselines_are_matched_in_parameters() -> None:
     sizes = {}
     for name in ("network", "network-learned", "egnn", "egno"):
@@ -101,7 +110,7 @@ def test_a_reference_is_the_mean_shape_along_its_axes_and_flat_where_it_is_flat(
     rng = np.random.default_rng(0)
     shape = np.array([[0.0, 0.0, 0.0], [1.4, 0.0, 0.0], [2.1, 1.2, 0.0], [3.5, 1.2, 0.0]])
     frames = torch.from_numpy(shape @ np.linalg.qr(rng.normal(size=(3, 3)))[0] + rng.normal(0.0, 0.03, (400, 4, 3)))
-    made = mean_structure_of(np.array([8, 6, 6, 8]), frames)
+    made = as_reference(np.array([8, 6, 6, 8]), mean_of_superposed(frames))
     positions = torch.tensor(made["positions"], dtype=torch.float64)
     assert made["numbers"] == [8, 6, 6, 8]
     assert positions[:, 2].abs().max() == 0.0

@@ -16,6 +16,8 @@ from forcefree.state import State
 
 TIMES = torch.tensor([0.0, 4.0, 10.0], dtype=torch.float64)
 ETHANOL = molecule("CH3CH2OH")
+GAUCHE = molecule("CH3CH2OH")
+GAUCHE.rotate_dihedral(0, 1, 2, 3, 120.0, indices=[3])
 VARIANTS = {
     "trajcast-fast": ("trajcast", {"channels": 12, "layers": 1, "refinements": 2, "nodes": 3, "refinement_width": 8, "filter_width": 8}),
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
@@ -31,6 +33,14 @@ VARIANTS = {
             "layers": 1,
             "filter_width": 8,
             "reference": {"numbers": ETHANOL.numbers.tolist(), "positions": ETHANOL.positions.tolist()},
+        },
+    ),
+    "gfnode-conformers": (
+        "gfnode",
+        {
+            "network": False,
+            "reference": {"numbers": ETHANOL.numbers.tolist(), "positions": ETHANOL.positions.tolist()},
+            "conformers": [{"numbers": GAUCHE.numbers.tolist(), "positions": GAUCHE.positions.tolist()}],
         },
     ),
     "egnn": ("egnn", {"channels": 8, "layers": 2}),

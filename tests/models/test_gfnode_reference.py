@@ -136,6 +136,34 @@ def test_the_sample_that_it_starts_from_must_be_the_reference() -> None:
         untouched.start_from(moving(molecule("CH3OH")))
 
 
+def turned_end(angle: float) -> Atoms:
+    """The bent chain with its last atom turned about the bond before."""
+    atoms = chiral()
+    atoms.rotate_dihedral(0, 1, 2, 3, angle, indices=[3])
+    return atoms
+
+
+def test_a_molecule_follows_the_conformer_that_it_is_near_to() -> None:
+    shapes = chiral(), turned_end(100.0)
+    both = build(shapes[0], network=False, conformers=[reference(shapes[1])])
+    both.reference.log_decided.data.fill_(-9.0)
+    for index, shape in enumerate(shapes):
+        single = build(shape, network=False, conformers=[reference(shape)])
+        for own in single.reference.shapes:
+            own.load_state_dict(both.reference.shapes[index].state_dict())
+        single.reference.log_decided.data.copy_(both.reference.log_decided)
+        state = moving(shape, spread=0.02)
+        torch.testing.assert_close(forecast(both, state)[0], forecast(single, state)[0], rtol=0.0, atol=1e-9)
+
+
+def test_between_two_conformers_the_forecast_changes_smoothly() -> None:
+    model = build(chiral(), network=False, conformers=[reference(turned_end(100.0))])
+    along = torch.stack([forecast(model, moving(turned_end(angle), spread=0.0))[0][2] for angle in np.linspace(0.0, 100.0, 401)])
+    steps = along.diff(dim=0).abs().amax(dim=(1, 2))
+    assert steps.max() < 0.05, "no jump"
+    assert (along[-1] - along[0]).abs().max() > 0.1
+
+
 def test_a_bent_molecule_has_a_frame() -> None:
     for atoms in (molecule("H2O"), carbons("CH3CH2OH")):
         build(atoms)
@@ -172,6 +200,11 @@ def test_positions_alone_are_the_same_positions() -> None:
         ({"reference": {"numbers": [8, 6, 8], "positions": [[0, 0, 0], [1.2, 0.3, 0], [2.4, 0, 0]]}}, "lies on a line"),
         ({"reference": {"numbers": [6, 6], "positions": [[0, 0, 0]]}}, "has 2 atomic numbers but 1 positions"),
         ({"reference": None, "network": False}, "without a network there must be a reference"),
+        ({"conformers": [reference(carbons("CH3CH2OH"))]}, "conformers must have the atoms of the reference"),
+        (
+            {"conformers": [{"numbers": [6] * 6, "positions": [[1.4 * k, 0.5 * (k % 2), 0] for k in range(6)]}]},
+            "conformer 1 of .* has other bonds",
+        ),
     ],
 )
 def test_unusable_options_are_sentences(options: dict[str, Any], message: str) -> None:

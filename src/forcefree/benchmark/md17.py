@@ -84,6 +84,13 @@ def per_time(forecast: Forecast, task: Task) -> tuple[NDArray[np.float64], NDArr
     return raw, aligned
 
 
+def asked_alone(forecast: Forecast, task: Task) -> float:
+    """Largest change, in Å, of a forecast at the last time of each start when the other times are not asked for."""
+    state, times, _ = task.batch(slice(0, _PER_BATCH))
+    with torch.inference_mode():
+        return float((forecast(state, times)[-1] - forecast(state, times[-1:])[0]).abs().max())
+
+
 def forecast_of(model: Forecaster) -> Forecast:
     """A trained model as a forecast of positions."""
 
@@ -121,9 +128,12 @@ def _compare(trajectory: HeavyTrajectory, split: Split, label: str, protocol: Pr
     for name, entry in protocol.models.items():
         fitted = [fit(entry, train, validation, protocol.recipe, seed) for seed in range(protocol.seeds)]
         add(name, [forecast_of(each.model) for each in fitted])
+        worst = max(asked_alone(forecast_of(each.model), validation) for each in fitted)
+        table.add(f"{label}, {name}: change without the other times", worst, "Å", seeds=protocol.seeds)
         table.add(f"{label}, {name}: parameters", fitted[0].parameters, "", seeds=protocol.seeds)
-        best = 100.0 * np.array([each.validation for each in fitted])
-        table.add(f"{label}, {name}: S2T of validation", float(best.mean()), UNIT, seeds=protocol.seeds, error=_scatter(best))
+        best = np.array([each.validation for each in fitted]) * (1.0 if entry.judged == "both" else 100.0)
+        judged = ("loss", "of the mean shape") if entry.judged == "both" else ("S2T", UNIT)
+        table.add(f"{label}, {name}: {judged[0]} of validation", float(best.mean()), judged[1], seeds=protocol.seeds, error=_scatter(best))
         table.add(f"{label}, {name}: steps", float(np.mean([each.steps for each in fitted])), "", seeds=protocol.seeds)
         table.add(f"{label}, {name}: training", float(np.mean([each.seconds for each in fitted])), "s of one core", seeds=protocol.seeds)
         table.save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from forcefree.benchmark.md17_loss import Judged
 from forcefree.errors import ForcefreeError
 
 
@@ -16,21 +17,19 @@ class TableModel:
         architecture: Registered name.
         options: Of the architecture.
         reference: Give it the mean shape of the training structures as its reference.
-        superposed: Train and choose by the error after superposition of each frame.
-        steps: Most optimizer steps, where no other number is asked for.
-        batch: Starts per step, likewise; few where a step is dear. Trainings are not of equal length: a table tells their seconds.
+        conformers: Shapes, means of clusters of the training structures, where there is more than one.
+        judged: By which error it is trained and chosen, see :func:`~forcefree.benchmark.md17_loss.loss_of`.
     """
 
     architecture: str
     options: dict[str, Any] = field(default_factory=dict)
     reference: bool = False
-    superposed: bool = False
-    steps: int = 300
-    batch: int = 20
+    conformers: int = 1
+    judged: Judged = "raw"
 
 
 _NETWORK = TableModel("gfnode", {"channels": 32, "layers": 2, "filter_width": 32, "turning": False})
-_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True, steps=600, batch=50)
+_VIBRATIONS = TableModel("gfnode", {"network": False}, reference=True)
 
 
 def _with(model: TableModel, **options: Any) -> TableModel:
@@ -39,7 +38,9 @@ def _with(model: TableModel, **options: Any) -> TableModel:
 
 MODELS: dict[str, TableModel] = {
     "gfnode": _VIBRATIONS,
-    "gfnode-superposed": replace(_VIBRATIONS, superposed=True),
+    "gfnode-superposed": replace(_VIBRATIONS, judged="superposed"),
+    "gfnode-both": replace(_VIBRATIONS, judged="both"),
+    "gfnode-conformers": replace(_VIBRATIONS, conformers=2),
     "gfnode-and-network": replace(_NETWORK, reference=True),
     "graph-modes": _with(_VIBRATIONS, coupled=False),
     "graph-modes-one-clock": _with(_VIBRATIONS, coupled=False, shared_clock=True),
@@ -51,8 +52,8 @@ MODELS: dict[str, TableModel] = {
     "network-no-fourier": _with(_NETWORK, fourier=False),
     "network-two-modes": _with(_NETWORK, modes=2),
     "network-turning": _with(_NETWORK, turning=True),
-    "egnn": TableModel("egnn", {"channels": 46, "layers": 4}, batch=10),
-    "egno": TableModel("egnn", {"channels": 36, "layers": 4, "temporal_modes": 2}, batch=10),
+    "egnn": TableModel("egnn", {"channels": 46, "layers": 4}),
+    "egno": TableModel("egnn", {"channels": 36, "layers": 4, "temporal_modes": 2}),
 }
 """By the name in the table. ``gfnode`` vibrates about the mean shape, ``network`` is the network without a shape, nearest to the paper, and
 the other rows leave out or add one part of either."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forcefree.benchmark.conformers import conformers_of
 from forcefree.benchmark.md17_models import TableModel
 from forcefree.benchmark.md17_splits import HORIZON
 from forcefree.benchmark.md17_tasks import Task
@@ -18,6 +19,7 @@ from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.gfnode import GfNode
 from forcefree.models.registry import build_model
+from forcefree.state import State
 
 CUTOFF = 10.0
 """Å; every pair of atoms of the MD17 molecules lies inside."""
@@ -33,7 +35,8 @@ def untrained(entry: TableModel, train: Task) -> Forecaster:
     options, numbers = entry.options, train.trajectory.numbers
     state, _, positions = train.batch(slice(None))
     if entry.reference:
-        options = options | {"reference": mean_structure_of(numbers, state.positions.view(-1, len(numbers), 3))}
+        shapes = [as_reference(numbers, mean) for mean in _shapes(numbers, state, entry.conformers)]
+        options = options | {"reference": shapes[0], "conformers": shapes[1:]}
     model = build_model(heavy_card(entry.architecture, options, sorted({int(z) for z in numbers})))
     if isinstance(model, GfNode):
         size = (positions - state.positions).square().mean().sqrt()
@@ -42,19 +45,25 @@ def untrained(entry: TableModel, train: Task) -> Forecaster:
     return model
 
 
-def mean_structure_of(numbers: NDArray[np.int64], frames: Tensor) -> dict[str, Any]:
-    """The mean of superposed frames along its principal axes, planar where it is nearly so, as a reference for the options of GF-NODE.
+def as_reference(numbers: NDArray[np.int64], shape: Tensor) -> dict[str, Any]:
+    """A mean shape along its principal axes, planar where it is nearly so, as a reference for the options of GF-NODE.
 
     Args:
         numbers: Atomic numbers, shape (n_atoms,).
-        frames: Å, shape (n_frames, n_atoms, 3).
+        shape: Å, shape (n_atoms, 3).
     """
-    mean = mean_of_superposed(frames)
-    centred = mean - mean.mean(dim=0)
+    centred = shape - shape.mean(dim=0)
     _, extents, axes = torch.linalg.svd(centred, full_matrices=False)
     thin = extents / len(centred) ** 0.5 < _THIN
     positions = torch.where(thin, 0.0, centred @ axes.T)
     return {"numbers": numbers.tolist(), "positions": [[round(x, 6) for x in row] for row in positions.tolist()]}
+
+
+def _shapes(numbers: NDArray[np.int64], state: State, count: int) -> list[Tensor]:
+    """The mean of the superposed structures, or means of clusters of them."""
+    if count == 1:
+        return [mean_of_superposed(state.positions.view(-1, len(numbers), 3))]
+    return conformers_of(numbers, state, count)
 
 
 def heavy_card(architecture: str, options: dict[str, Any], species: list[int]) -> Card:

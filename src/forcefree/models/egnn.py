@@ -91,5 +91,6 @@ class Egnn(Forecaster):
             begun = -torch.expm1(-0.5 * (asked[:, state.system, None] / _START).square())
             return begun * moved * participation[:, None]
 
-        displaced, faster = self.flight(path, times.to(separations), velocities * _SPEED, species, state.system, participation)
+        asked = times.to(separations)
+        displaced, faster = self.flight(path, asked, velocities * _SPEED, species, state.system, participation, resting=True)
         return Departures(displaced, faster, participation)

@@ -68,6 +68,10 @@ class GfNodeConfig(Settings):
     """Mean shape of the molecule. Its displacement from the superposed shape is carried by oscillators, and the network corrects.
     Without, the network does all."""
 
+    conformers: list[ReferenceStructure] = Field(default_factory=list)
+    """Further shapes of the molecule of the reference, atoms in the same order. Each has vibrations of its own, and a molecule follows those
+    of the shapes near to its own."""
+
     coupled: bool = True
     """Let the modes of the reference's graph couple, as the vibrations of molecules do; without, each mode and axis has one oscillator of
     its own (ablation)."""
@@ -85,4 +89,6 @@ class GfNodeConfig(Settings):
     def _something_moves(self) -> Self:
         if not self.network and self.reference is None:
             raise ValueError("without a network there must be a reference to vibrate about; give a reference, or network: true")
+        if self.conformers and (self.reference is None or any(each.numbers != self.reference.numbers for each in self.conformers)):
+            raise ValueError("conformers must have the atoms of the reference in the same order; give them so, or leave them out")
         return self

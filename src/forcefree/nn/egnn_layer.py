@@ -50,11 +50,30 @@ class EgnnLayer(nn.Module):
         Returns:
             Scalars and displacements of the same shapes.
         """
-        now = separations + moved[:, pairs.sender] - moved[:, pairs.receiver]
-        squares = torch.stack([now.square().sum(dim=-1), distances.square().expand(len(now), -1)], dim=-1) / self._cutoff**2
-        message = self.message(torch.cat([scalars[:, pairs.receiver], scalars[:, pairs.sender], squares], dim=-1))
+        receiver, sender = pairs.receiver, pairs.sender
+        now = separations + moved.index_select(1, sender) - moved.index_select(1, receiver)
+        squares = torch.stack([now.square().sum(dim=-1), distances.square().expand(len(now), -1)], dim=-1)
+        message = self.messages(scalars, squares, pairs)
         fade = self._norm * envelope(distances, self._cutoff)[:, None]
         shift = now * (torch.tanh(self.along_pairs(message)) * fade)
-        moved = torch.zeros_like(moved).index_add(1, pairs.receiver, shift) + moved + self.along_velocity(scalars) * velocities
-        summed = torch.zeros_like(scalars).index_add(1, pairs.receiver, message * fade)
+        moved = torch.zeros_like(moved).index_add(1, receiver, shift) + moved + self.along_velocity(scalars) * velocities
+        summed = torch.zeros_like(scalars).index_add(1, receiver, message * fade)
         return scalars + self.update(torch.cat([scalars, summed], dim=-1)), moved
+
+    def messages(self, scalars: Tensor, squares: Tensor, pairs: Pairs) -> Tensor:
+        """What senders tell receivers; what is linear in an atom is computed once for the atom, not for each of its pairs.
+
+        Args:
+            scalars: Shape (n_times, n_atoms, channels).
+            squares: Squared distances now and at time zero, Å^2, as published, shape (n_times, n_pairs, 2).
+            pairs: Who sends to whom.
+
+        Returns:
+            Shape (n_times, n_pairs, channels).
+        """
+        first = self.message[0]
+        assert isinstance(first, nn.Linear)
+        onto, out_of, of_squares = torch.split(first.weight, [self._channels, self._channels, 2], dim=1)
+        received, sent = (scalars @ onto.T).index_select(1, pairs.receiver), (scalars @ out_of.T).index_select(1, pairs.sender)
+        message: Tensor = self.message[1:](received + sent + nn.functional.linear(squares, of_squares, first.bias))
+        return message

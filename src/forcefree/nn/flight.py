@@ -43,6 +43,8 @@ class Flight(nn.Module):
         species: Tensor,
         system: Tensor,
         participation: Tensor,
+        *,
+        resting: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Departures from free flight.
 
@@ -53,12 +55,13 @@ class Flight(nn.Module):
             species: Index of each atom's element, shape (n_atoms,).
             system: Index of each atom's system, shape (n_atoms,).
             participation: 1 for an atom in company, 0 for an isolated one, which never forgets its velocity, shape (n_atoms,).
+            resting: The path is known to begin at zero without velocity, and is not asked.
 
         Returns:
             Å and Å/fs, each of shape (n_times, n_atoms, 3).
         """
         times = times.contiguous()
-        start, slope = _with_rates(path, torch.zeros_like(times[:1]))
+        start, slope = (torch.zeros_like(velocities),) * 2 if resting else _with_rates(path, torch.zeros_like(times[:1]))
         positions, rates = (path(times), None) if _positions_alone.get() else _with_rates(path, times)
         elapsed = times[:, system, None]
         rate = (participation / self.log_memory.exp()[species]).clamp_min(1e-9)[:, None]
