@@ -55,6 +55,6 @@ def test_vibrations_about_a_reference_start_from_the_training_data(store: Path, 
     model = load(train(TrainingConfig.parse(values, "test"), progress=False))
     row = error_table(model, WindowSource(trajectories, 20.0).draw(64, 0))[-1]
     assert row["position_pm"] < 0.5 * row["free_flight_pm"]
-    vibrations = model.reference.vibrations
+    vibrations = model.reference.shapes[0].vibrations
     assert abs(float(vibrations.size) - 0.1) > 1e-3, "its unit is that of the data"
     assert model.card.options["reference"]["positions"] == rest
