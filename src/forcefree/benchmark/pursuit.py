@@ -42,11 +42,11 @@ def pursuit_rows(table: Table, model: Forecaster, pieces: Sequence[Trajectory], 
     """Follow pieces of held-out runs in NVE, beside free flight."""
     calculator = pieces[0].provenance.get("calculator")
     label = f"{(pieces[0].times[-1] - pieces[0].times[0]) / 1000:g} ps from held-out frames"
-    if len(pieces) > 1:
-        distance, error = radial_distance(pieces[::2], pieces[1::2])
-        table.add(
-            f"{label}, the runs themselves, one half beside the other: RDF L1 distance", distance, "%", seeds=len(pieces), error=error
-        )
+    names = sorted({piece.name for piece in pieces})
+    if len(names) > 1:
+        sides = [[piece for piece in pieces if piece.name in names[half::2]] for half in (0, 1)]
+        distance, error = radial_distance(*sides)
+        table.add(f"{label}, one half of the runs beside the other: RDF L1 distance", distance, "%", seeds=len(names), error=error)
     _compare(table, f"{label}, no skill, free flight", [free_flight(piece) for piece in pieces], pieces)
     for how in propagators:
         named = f"{label}, {how.label}"
