@@ -14,6 +14,7 @@ from rows import Table
 from speed import processor_seconds, reference_speed
 from starts import reference_starts
 
+from forcefree.benchmark.propagation import Propagation
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
@@ -34,15 +35,15 @@ def advance(engine: Engine, steps: int) -> None:
 
 def speeds(model: Forecaster, text: str, replicas: int, repeats: int) -> list[float]:
     """Femtoseconds of all replicas together per second of processor time, with the propagator NAME:INTERVAL[:CORRECTIONS]."""
-    name, interval, *corrections = text.split(":")
+    how = Propagation.parse(text)
     options = SimulationOptions(
-        ensemble="nvt", temperature=300.0, duration=1e6, propagator=name, interval=float(interval), seed=1, compile=False,
-        corrections=int(corrections[0]) if corrections else None, bootstrap="trajcast-ethanol" if model.card.history_length > 1 else None,
+        ensemble="nvt", temperature=300.0, duration=1e6, seed=1, **how.options, compile=False,
+        bootstrap="trajcast-ethanol" if model.card.history_length > 1 else None,
     )  # fmt: skip
     engine, _ = build_engine(model, State.from_atoms(reference_starts(replicas)), options)
     advance(engine, 3)
     steps = max(8, 120 // replicas)
-    return [replicas * steps * float(interval) / processor_seconds(partial(advance, engine, steps)) for _ in range(repeats)]
+    return [replicas * steps * how.interval / processor_seconds(partial(advance, engine, steps)) for _ in range(repeats)]
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from starts import fine_spacing, reference_starts
 from forcefree.analysis.result import Measure
 from forcefree.analysis.study import analyze
 from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.propagation import Propagation
 from forcefree.models.files import bundled_references, load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.simulate import Simulation, simulate
@@ -30,7 +31,6 @@ def roll(
     model: Forecaster, text: str, arguments: argparse.Namespace, duration: str, save_every: float, seed: int, output: Path
 ) -> Simulation:
     """Replicas from frames of the reference at 300 K, with the propagator that ``text`` names."""
-    name, interval, *corrections = text.split(":")
     return simulate(
         model,
         reference_starts(arguments.replicas),
@@ -41,9 +41,7 @@ def roll(
         thermostat_time=arguments.thermostat_time,
         equilibration="2 ps",
         duration=duration,
-        propagator=name,
-        interval=float(interval),
-        corrections=int(corrections[0]) if corrections else None,
+        **Propagation.parse(text).options,
         save_every=save_every,
         seed=seed,
         output=output,
@@ -91,10 +89,10 @@ def main() -> None:
         run = roll(blind, "direct:10", arguments, "1 ps", 100.0, 1, Path(folder) / "nvt.h5")
     table.add("no skill, free flight 10 fs: replicas lost within 3 ps", len(run.stopped), lost, seeds=arguments.replicas)
     for text in arguments.propagators:
-        name, interval, *corrections = text.split(":")
-        label = f"{name} {interval} fs" + (f", {corrections[0]} correction(s)" if corrections else "")
+        how = Propagation.parse(text)
+        label = how.label
         long = arguments.part == "temperatures"
-        duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine_spacing(float(interval)))
+        duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine_spacing(how.interval))
         label = f"{arguments.long} each, {label}" if long else label
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "nvt.h5"

@@ -17,7 +17,8 @@ from rows import Table
 
 from forcefree.analysis.transport import diffusion_coefficient, element_displacements
 from forcefree.analysis.verdict import mean_and_error
-from forcefree.benchmark.bulk import Propagation, energy_drift, follow, free_flight, radial_distance
+from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance
+from forcefree.benchmark.propagation import Propagation
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load

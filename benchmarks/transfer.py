@@ -20,6 +20,7 @@ from starts import reference_starts
 from forcefree.analysis.motion import conserved_by, run_temperatures
 from forcefree.analysis.ramachandran import RamachandranMap
 from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.propagation import Propagation
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
@@ -60,7 +61,7 @@ def ceiling(table: Table, runs: list[Trajectory]) -> RamachandranMap:
 def rollout(table: Table, label: str, model: Forecaster, reference: RamachandranMap, arguments: argparse.Namespace) -> None:
     """Replicas lost, temperatures, and the map of what was not lost."""
     blind = isinstance(model, FreeFlight)
-    name, interval, *corrections = ["direct", "10"] if blind else arguments.propagator.split(":")
+    how = Propagation.parse("direct:10" if blind else arguments.propagator)
     duration = "1 ps" if blind else arguments.duration
     with tempfile.TemporaryDirectory() as folder:
         run = simulate(
@@ -72,9 +73,7 @@ def rollout(table: Table, label: str, model: Forecaster, reference: Ramachandran
             temperature=300.0,
             thermostat_time=arguments.thermostat_time,
             duration=duration,
-            propagator=name,
-            interval=float(interval),
-            corrections=int(corrections[0]) if corrections else None,
+            **how.options,
             save_every="100 fs",
             output=Path(folder) / "transfer.h5",
         )

@@ -23,6 +23,7 @@ from forcefree.analysis.result import Analysis
 from forcefree.analysis.study import analyze
 from forcefree.analysis.verdict import Thresholds
 from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.propagation import Propagation
 from forcefree.data.h5md import read_store, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
@@ -35,7 +36,7 @@ PEAK = 15.0
 
 def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, output: Path, *, blind: bool = False) -> Simulation:
     """Replicas of one molecule from frames of its reference."""
-    name, interval, *corrections = ["direct", "10"] if blind else arguments.propagator.split(":")
+    how = Propagation.parse("direct:10" if blind else arguments.propagator)
     return simulate(
         FreeFlight(model.card) if blind else model,
         reference_starts(arguments.replicas, str(reference)),
@@ -46,10 +47,8 @@ def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, outp
         thermostat_time="1 ps",
         equilibration="10 fs" if blind else "1 ps",
         duration="1 ps" if blind else arguments.duration,
-        propagator=name,
-        interval=float(interval),
-        corrections=int(corrections[0]) if corrections else None,
-        save_every=10.0 if blind else fine_spacing(float(interval)),
+        **how.options,
+        save_every=10.0 if blind else fine_spacing(how.interval),
         output=output,
     )
 

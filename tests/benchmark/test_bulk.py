@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import copper
-from forcefree.benchmark.bulk import Propagation, energy_drift, follow, free_flight, radial_distance, start_of
+from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance, start_of
 from forcefree.benchmark.canonical import spacing_of
 from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.pursuit import pieces_of
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError

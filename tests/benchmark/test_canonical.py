@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import copper
-from forcefree.benchmark.bulk import Propagation
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
+from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError

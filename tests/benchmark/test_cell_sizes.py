@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import copper
-from forcefree.benchmark.bulk import Propagation
 from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
 from forcefree.benchmark.like_force_network import ForceDynamics
+from forcefree.benchmark.propagation import Propagation
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster

@@ -98,6 +98,7 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
         (["--held-out", "held-out.h5", "--peer", "none.yaml"], "none.yaml"),
         (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),
         (["--reference", "missing.h5"], "missing.h5"),
+        (["--cells", "2", "--start", "ethanol"], "the start 'ethanol' is not periodic in three directions"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(files: Path, tmp_path: Path, words: list[str], sentence: str) -> None:

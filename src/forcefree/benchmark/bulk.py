@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from ase import Atoms, units
@@ -12,58 +12,16 @@ from forcefree.analysis.energies import potential_energies
 from forcefree.analysis.pieces import Piece
 from forcefree.analysis.transport import pair_distances
 from forcefree.analysis.verdict import mean_and_error
+from forcefree.benchmark.propagation import Propagation
 from forcefree.data.trajectory import Floats, Trajectory
-from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import kinetic_energies
-from forcefree.simulation.choice import make_propagator
 from forcefree.simulation.simulate import simulate
 
 _RESAMPLES = 200
 _PIECES, _FRAMES = 5, 100  # most pieces of a run, and about as many frames of each are looked at
 _ENERGY_FRAMES = 20
-
-
-@dataclass(frozen=True)
-class Propagation:
-    """How a model is run, such as ``direct:10`` or ``reversible:20:1``.
-
-    Attributes:
-        name: Of the propagator.
-        interval: fs.
-        corrections: Of the reversible propagator.
-    """
-
-    name: str
-    interval: float
-    corrections: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> Propagation:
-        """From the words of the command line.
-
-        Raises:
-            ForcefreeError: If they are not NAME:INTERVAL or NAME:INTERVAL:CORRECTIONS.
-        """
-        name, _, rest = text.partition(":")
-        interval, _, corrections = rest.partition(":")
-        try:
-            return cls(name, float(interval), int(corrections) if corrections else None)
-        except ValueError as error:
-            raise ForcefreeError(f"a propagator is given as direct:10 or reversible:20:1 (interval in fs), not '{text}'") from error
-
-    @classmethod
-    def usual(cls, model: Forecaster) -> Propagation:
-        """What ``forcefree simulate`` does with a model when nothing else is asked for."""
-        chosen = make_propagator(model).describe()
-        corrections = chosen.get("corrections")
-        return cls(str(chosen["name"]), float(str(chosen["interval"])), None if corrections is None else int(str(corrections)))
-
-    @property
-    def label(self) -> str:
-        """What it is called in the table."""
-        return f"{self.name} {self.interval:g} fs" + (f", {self.corrections} correction(s)" if self.corrections else "")
 
 
 def start_of(run: Trajectory, frame: int = 0) -> Atoms:
@@ -81,9 +39,7 @@ def follow(model: Forecaster, runs: Sequence[Trajectory], how: Propagation) -> t
         [start_of(run) for run in runs],
         ensemble="nve",
         duration=float(runs[0].times[-1] - runs[0].times[0]),
-        propagator=how.name,
-        interval=how.interval,
-        corrections=how.corrections,
+        **how.options,
         save_every=runs[0].spacing,
     )
     return [run for index, run in enumerate(found.trajectories()) if index not in found.stopped], len(found.stopped)

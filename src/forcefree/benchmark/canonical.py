@@ -8,7 +8,8 @@ from pathlib import Path
 
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.study import analyze
-from forcefree.benchmark.bulk import Propagation, energy_drift, radial_distance, start_of
+from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of
+from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
@@ -63,9 +64,7 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
             thermostat_time=run.thermostat_time,
             equilibration=_whole(_WARM_UP, how.interval),
             duration=_whole(run.duration, how.interval),
-            propagator=how.name,
-            interval=how.interval,
-            corrections=how.corrections,
+            **how.options,
             save_every=spacing_of(how.interval),
             seed=run.seed,
             output=output,

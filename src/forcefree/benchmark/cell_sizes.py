@@ -12,8 +12,8 @@ import torch
 from ase import Atoms
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 
-from forcefree.benchmark.bulk import Propagation
 from forcefree.benchmark.like_force_network import ForceDynamics, has_force_network
+from forcefree.benchmark.propagation import Propagation
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.options import SimulationOptions

@@ -10,10 +10,11 @@ import torch
 from ase import Atoms
 
 from forcefree.analysis.verdict import mean_and_error
-from forcefree.benchmark.bulk import Propagation, start_of
+from forcefree.benchmark.bulk import start_of
 from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
 from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
 from forcefree.benchmark.materials_targets import SINGLE_STEP
+from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.pursuit import pieces_of, pursuit_rows
 from forcefree.benchmark.single_step import Errors, StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
 from forcefree.benchmark.table import Table
@@ -86,6 +87,11 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
     times = sorted(protocol.times) or [min(model.card.t_max for model in models)]
     _check(models, times, [*held_out[:1], *([] if reference is None else [reference])])
+    cell = find_start(protocol.start) if protocol.start else None
+    if cell is not None and not cell.pbc.all():
+        raise ForcefreeError(
+            f"the start '{protocol.start}' is not periodic in three directions; this benchmark is for crystals and liquids"
+        )
     propagators = protocol.propagators or (Propagation.usual(models[0]),)
     peers = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
     pieces = pieces_of(held_out, protocol.pursuit, propagators) if protocol.pursuit and held_out else []
@@ -101,9 +107,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
         table.save()
     if protocol.cells:
         runs = [*([] if reference is None else [reference]), *held_out]
-        cell = find_start(protocol.start) if protocol.start else start_of(runs[0])
         own = float(runs[0].provenance.get("timestep", 0.0)) if runs else 0.0
-        size_rows(table, models[0], cell, propagators, protocol.cells, protocol.timestep or own or None)
+        size_rows(table, models[0], cell or start_of(runs[0]), propagators, protocol.cells, protocol.timestep or own or None)
         table.save()
 
 

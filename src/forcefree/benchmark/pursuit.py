@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from forcefree.analysis.verdict import mean_and_error
-from forcefree.benchmark.bulk import Propagation, energy_drift, follow, free_flight, radial_distance
+from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance
+from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError

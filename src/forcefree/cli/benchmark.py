@@ -155,9 +155,9 @@ def materials(
     """  # noqa: D301
     import torch
 
-    from forcefree.benchmark.bulk import Propagation
     from forcefree.benchmark.canonical import CanonicalRun
     from forcefree.benchmark.materials import MaterialsProtocol, run_materials
+    from forcefree.benchmark.propagation import Propagation
     from forcefree.benchmark.table import Table
     from forcefree.memory import keep_freed_memory
     from forcefree.units import femtoseconds
