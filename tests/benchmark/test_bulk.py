@@ -83,9 +83,12 @@ def test_pieces_share_no_frame_and_are_long_enough(crystals: list[Trajectory]) -
             pieces_of(crystals, 20.0, [Propagation("direct", interval, None)])
 
 
-@pytest.mark.parametrize(("interval", "spacing"), [(5.0, 5.0), (10.0, 10.0), (30.0, 10.0), (40.0, 10.0), (25.0, 25.0 / 3.0)])
-def test_long_steps_are_recorded_inside(interval: float, spacing: float) -> None:
-    assert spacing_of(interval) == pytest.approx(spacing)
+@pytest.mark.parametrize(
+    ("interval", "reference", "spacing"),
+    [(5.0, 10.0, 5.0), (10.0, 10.0, 10.0), (30.0, 10.0, 10.0), (40.0, 20.0, 10.0), (25.0, 10.0, 25.0 / 3.0), (20.0, 2.5, 2.5)],
+)
+def test_long_steps_are_recorded_inside(interval: float, reference: float, spacing: float) -> None:
+    assert spacing_of(interval, reference) == pytest.approx(spacing)
 
 
 def test_propagators_are_read_from_words() -> None:

@@ -65,7 +65,7 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
             equilibration=_whole(_WARM_UP, how.interval),
             duration=_whole(run.duration, how.interval),
             **how.options,
-            save_every=spacing_of(how.interval),
+            save_every=spacing_of(how.interval, runs[0].spacing),
             seed=run.seed,
             output=output,
         )
@@ -75,10 +75,10 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         _rows(table, label, output, reference, runs)
 
 
-def spacing_of(interval: float) -> float:
-    """Time between recorded frames, fs: the step, or a divisor of it that is short enough to see vibrations."""
+def spacing_of(interval: float, reference: float) -> float:
+    """Time between recorded frames, fs: the step, or a divisor of it as short as the reference's spacing and short enough to see vibrations."""
     parts = 1
-    while interval / parts > _MOST_SPACING + 1e-9:
+    while interval / parts > min(_MOST_SPACING, reference) + 1e-9:
         parts += 1
     return interval / parts
 
