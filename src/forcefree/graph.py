@@ -9,6 +9,7 @@ from torch import Tensor
 from vesin import NeighborList
 
 from forcefree.errors import ForcefreeError
+from forcefree.image_pairs import image_pairs, suits_images
 from forcefree.state import State
 
 LARGEST_ALL_PAIRS = 48
@@ -64,6 +65,13 @@ def sum_by_receiver(messages: Tensor, receiver: Tensor, n_atoms: int, degree: in
         return messages.view(n_atoms, degree, *messages.shape[1:]).sum(dim=1)
     total = messages.new_zeros(n_atoms, *messages.shape[1:])
     return total.index_add(0, receiver, messages)
+
+
+def at_atoms(values: Tensor, index: Tensor, dim: int = 0) -> Tensor:
+    """Values of the atoms ``index`` along a dimension; on a GPU in the form whose gradient does not sort the indices first."""
+    if values.is_cuda:
+        return values.index_select(dim, index)
+    return values[index] if dim == 0 else values[:, index]
 
 
 class Neighbours:
@@ -143,6 +151,8 @@ def find_pairs(state: State, cutoff: float) -> Pairs:
     """
     if keeps_all_pairs(state):
         return _all_pairs(state)
+    if state.positions.is_cuda and suits_images(state, cutoff):
+        return Pairs(*image_pairs(state, cutoff), degree=0)
     found = []
     offset = 0
     for index, size in enumerate(state.sizes.tolist()):
@@ -191,10 +201,13 @@ def _cell_list(state: State, index: int, offset: int, size: int, cutoff: float) 
         none = torch.empty(0, dtype=torch.int64, device=state.system.device)
         return none, none, none.view(0, 3)
     search = NeighborList(cutoff=cutoff, full_list=True)
-    i, j, shift = search.compute(
-        points=state.positions[atoms].detach().cpu().numpy(), box=state.cell[index].cpu().numpy(), periodic=pbc, quantities="ijS"
-    )
-    device = state.system.device
-    columns = (torch.from_numpy(array.astype("int64")).to(device) for array in (i, j, shift))
-    receiver, sender, shifts = columns
+    points, box = state.positions[atoms].detach(), state.cell[index]
+    if points.is_cuda:
+        try:
+            found = search.compute(points=points, box=box, periodic=state.pbc[index], quantities="ijS")
+            return tuple(torch.as_tensor(column).to(torch.int64) for column in found)  # type: ignore[return-value]
+        except RuntimeError:  # too many pairs for its buffers, or no run-time compiler beside this driver
+            pass
+    found = search.compute(points=points.cpu().numpy(), box=box.cpu().numpy(), periodic=pbc, quantities="ijS")
+    receiver, sender, shifts = (torch.from_numpy(column.astype("int64")).to(points.device) for column in found)
     return receiver, sender, shifts

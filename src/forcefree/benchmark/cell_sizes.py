@@ -29,12 +29,12 @@ class SizeSpeed:
 
     Attributes:
         atoms: Number of atoms.
-        step: Processor seconds of one step of the forecaster.
+        step: Processor seconds of one step of the forecaster; on a GPU those by the clock.
         wall: Wall-clock seconds of the same.
-        nanoseconds: Simulated ns per day of processor time.
+        nanoseconds: Simulated ns per day of that time.
         clock: The same per day by the clock, which is what more cores shorten.
-        forced: ns per day of processor time of the force network, None where it was left out.
-        memory: GiB of the whole process at its largest so far, smaller cells and the force network included.
+        forced: ns per day of the force network by the same time, None where it was left out.
+        memory: GiB of the whole process at its largest so far, smaller cells and the force network included; of the GPU where that is used.
     """
 
     atoms: int
@@ -54,7 +54,9 @@ def supercell(atoms: Atoms, repeats: int, temperature: float, seed: int = 0) -> 
     return large
 
 
-def measure_size(model: Forecaster, atoms: Atoms, how: Propagation, timestep: float | None, budget: float) -> SizeSpeed:
+def measure_size(
+    model: Forecaster, atoms: Atoms, how: Propagation, timestep: float | None, budget: float, device: str = "cpu"
+) -> SizeSpeed:
     """Time a forecaster in NVT, and the force network where a time step is given.
 
     Args:
@@ -63,22 +65,25 @@ def measure_size(model: Forecaster, atoms: Atoms, how: Propagation, timestep: fl
         how: Propagator.
         timestep: Of the force network, fs, or None to leave it out.
         budget: Seconds for each of the two, about.
+        device: ``cpu`` or ``cuda``.
     """
     state = State.from_atoms([atoms])
     options = SimulationOptions.parse(
         {
             "ensemble": "nvt", "temperature": 300.0, "velocities": "start", "duration": 1e6, "propagator": how.name,
-            "interval": how.interval, "corrections": how.corrections, "compile": False,
+            "interval": how.interval, "corrections": how.corrections, "compile": False, "device": device,
         },
         "benchmark",
     )  # fmt: skip
     engine, _ = build_engine(model, state, options)
-    step, wall = _seconds(engine.step, budget)
+    step, wall = _seconds(engine.step, budget, device)
     forced = None
     if timestep is not None and has_force_network(model):
-        dynamics = ForceDynamics(model, state, timestep)
-        forced = 1e-6 * SECONDS_PER_DAY * timestep / _seconds(dynamics.step, budget)[0]
+        dynamics = ForceDynamics(model, state.to(device), timestep)
+        forced = 1e-6 * SECONDS_PER_DAY * timestep / _seconds(dynamics.step, budget, device)[0]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if device != "cpu":
+        memory = torch.cuda.max_memory_allocated() / 2**30
     per_day = 1e-6 * SECONDS_PER_DAY * how.interval
     return SizeSpeed(len(atoms), step, wall, per_day / step, per_day / wall, forced, memory)
 
@@ -88,13 +93,21 @@ def exponent(found: Sequence[SizeSpeed]) -> float:
     return float(np.polyfit(np.log([one.atoms for one in found]), np.log([one.step for one in found]), 1)[0])
 
 
-def _seconds(step: Callable[[], object], budget: float) -> tuple[float, float]:
+def _seconds(step: Callable[[], object], budget: float, device: str) -> tuple[float, float]:
     """Processor and wall-clock seconds of a call, means over as many as the budget allows, after one that is not counted."""
     with torch.inference_mode():
         step()
-        begun = (time.process_time(), time.perf_counter())
+        begun = (time.process_time(), _clock(device))
         count = 0
-        while count < _MOST_STEPS and (count == 0 or time.perf_counter() - begun[1] < budget):
+        while count < _MOST_STEPS and (count == 0 or _clock(device) - begun[1] < budget):
             step()
             count += 1
-        return (time.process_time() - begun[0]) / count, (time.perf_counter() - begun[1]) / count
+        wall = (_clock(device) - begun[1]) / count
+        return (time.process_time() - begun[0]) / count if device == "cpu" else wall, wall
+
+
+def _clock(device: str) -> float:
+    """Seconds by the clock, when the device has done what it was given."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -40,15 +40,16 @@ class ForceDynamics:
         card = model.card
         if not has_force_network(model):
             raise ForcefreeError(f"a force network like {card.name} is known for TrajCast with the fast preset only, not for {card.model}")
+        device = state.positions.device
         config = TrajCastConfig.parse(card.options, f"options of model {card.name}")
-        blocks = config.model_copy(update={"layers": config.layers + config.refinements, "refinements": 0})
-        self._network = RefinedNetwork(blocks, len(card.species), card.cutoff, card.t_max, 1).eval()
+        blocks = config.model_copy(update={"layers": config.layers + config.refinements, "refinements": 0, "charges": 0})
+        self._network = RefinedNetwork(blocks, len(card.species), card.cutoff, card.t_max, 1).eval().to(device)
         self._neighbours, self._timestep = Neighbours(card.cutoff), timestep
-        lookup = torch.zeros(119, dtype=torch.int64)
-        lookup[torch.tensor(card.species)] = torch.arange(len(card.species))
+        lookup = torch.zeros(119, dtype=torch.int64, device=device)
+        lookup[torch.tensor(card.species, device=device)] = torch.arange(len(card.species), device=device)
         self._species = lookup[state.numbers]
-        self._still = torch.zeros(state.n_atoms, 3)
-        self._scale = torch.full((state.n_atoms, 1), _TINY)
+        self._still = torch.zeros(state.n_atoms, 3, device=device)
+        self._scale = torch.full((state.n_atoms, 1), _TINY, device=device)
         self._per_mass = 1.0 / (KINETIC_UNIT * state.masses[:, None])
         self.state = state
         self._forces = self._evaluate(state)

@@ -57,6 +57,7 @@ class MaterialsProtocol:
         cells: Repeats of the cell in each direction, for the table of speeds.
         start: Structure file or bundled name of that cell; the first frame of the runs where it is not given.
         timestep: fs, of the force network in the table of speeds; that of the runs where it is not given.
+        device: ``cpu`` or ``cuda``, of the table of speeds.
     """
 
     name: str
@@ -72,6 +73,7 @@ class MaterialsProtocol:
     cells: tuple[int, ...] = ()
     start: str | None = None
     timestep: float | None = None
+    device: str = "cpu"
 
 
 def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
@@ -108,7 +110,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     if protocol.cells:
         runs = [*([] if reference is None else [reference]), *held_out]
         own = float(runs[0].provenance.get("timestep", 0.0)) if runs else 0.0
-        size_rows(table, models[0], cell or start_of(runs[0]), propagators, protocol.cells, protocol.timestep or own or None)
+        step = protocol.timestep or own or None
+        size_rows(table, models[0], cell or start_of(runs[0]), propagators, protocol.cells, step, protocol.device)
         table.save()
 
 
@@ -176,7 +179,13 @@ def _at_other_steps(run: Trajectory) -> list[tuple[str, CalculatorConfig, float]
 
 
 def size_rows(
-    table: Table, model: Forecaster, cell: Atoms, propagators: Sequence[Propagation], cells: Sequence[int], timestep: float | None
+    table: Table,
+    model: Forecaster,
+    cell: Atoms,
+    propagators: Sequence[Propagation],
+    cells: Sequence[int],
+    timestep: float | None,
+    device: str = "cpu",
 ) -> None:
     """Speed of the propagators as the cell grows, the first beside a force network of like architecture with a time step in fs."""
     found = []
@@ -184,8 +193,9 @@ def size_rows(
         atoms = supercell(cell, repeats, 300.0)
         for how in propagators:
             first = how is propagators[0]
-            one = measure_size(model, atoms, how, timestep if first else None, _BUDGET)
-            _size_row(table, one, how, timestep)
+            one = measure_size(model, atoms, how, timestep if first else None, _BUDGET, device)
+            _size_row(table, one, how, timestep, device)
+            table.save()
             if first:
                 found.append(one)
     large = [one for one in found if one.atoms >= _LARGE]
@@ -193,15 +203,20 @@ def size_rows(
         table.add(f"exponent of the time of a step from {_LARGE} atoms on", exponent(large), "", at_most=1.1, seeds=len(large))
 
 
-def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | None) -> None:
+def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | None, device: str) -> None:
     label = f"{one.atoms} atoms, {how.label}"
-    table.add(f"{label}, {torch.get_num_threads()} core(s): speed by the clock", one.clock, "ns/day", seeds=1)
-    table.add(f"{label}: speed by processor time", one.nanoseconds, "ns/day", seeds=1)
-    table.add(f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
+    if device == "cpu":
+        by = "by processor time"
+        table.add(f"{label}, {torch.get_num_threads()} core(s): speed by the clock", one.clock, "ns/day", seeds=1)
+    else:
+        by = f"on {torch.cuda.get_device_name()}"
+    table.add(f"{label}: speed {by}", one.nanoseconds, "ns/day", seeds=1)
+    table.add(f"{label}: atom steps {by}" if device != "cpu" else f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
     if one.forced is not None:
-        table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed by processor time", one.forced, "ns/day", seeds=1)
+        table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed {by}", one.forced, "ns/day", seeds=1)
         table.add(f"{label}: over the force network", one.nanoseconds / one.forced, "x", seeds=1)
-    table.add(f"{label}: peak memory of the process so far", one.memory, "GiB", seeds=1)
+    whose = "of the process" if device == "cpu" else "of the GPU"
+    table.add(f"{label}: peak memory {whose} so far", one.memory, "GiB", seeds=1)
 
 
 def _step_rows(table: Table, label: str, groups: Sequence[Errors], published: dict[float, StepError] | None = None) -> None:

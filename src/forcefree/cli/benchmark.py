@@ -139,6 +139,7 @@ def materials(
     start: Annotated[str | None, typer.Option(help="Structure or bundled name of that cell; the runs' own if not given.")] = None,
     timestep: Annotated[str | None, typer.Option(help="Of the force network beside it, such as 1fs; the runs' own if not given.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processor cores.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for the table of speeds.")] = "cpu",
     output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("materials.json"),
 ) -> None:
     """Judge a model of a periodic system: single steps, rollouts, averages, and speed as the cell grows.
@@ -178,5 +179,6 @@ def materials(
         cells=tuple(cells or ()),
         start=start,
         timestep=None if timestep is None else femtoseconds(timestep),
+        device=device,
     )
     run_materials(protocol, Table(output.stem, output.parent))

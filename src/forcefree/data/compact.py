@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 
 from forcefree.errors import ForcefreeError
 
-_DIGITS = {"position": 3, "velocity": 5}
+FOR_ANALYSIS = {"position": 3, "velocity": 5}
+"""Decimals of Å and Å/fs far below what a distribution or a spectrum resolves."""
+
+FOR_TRAINING = {"position": 5, "velocity": 6}
+"""Decimals of Å and Å/fs that no forecast of some femtoseconds can tell from exact ones."""
+
+ALL = slice(None)
 
 
-def compact_copy(source: Path, target: Path, *, stride: int = 1, start: int = 0) -> Path:
-    """Copy a store with every ``stride``-th frame, rounded to what analysis needs and compressed.
+def compact_copy(
+    source: Path,
+    target: Path,
+    *,
+    stride: int = 1,
+    start: int = 0,
+    stop: int | None = None,
+    runs: slice = ALL,
+    digits: Mapping[str, int] = MappingProxyType(FOR_ANALYSIS),
+) -> Path:
+    """Copy a store with every ``stride``-th frame, rounded and compressed.
 
-    Positions keep 0.001 Å and velocities 0.00001 Å/fs, which is far below what a distribution or a spectrum resolves;
-    energies and times are exact, forces are left out. Any HDF5 reads the copy like the original.
+    Energies and times are exact, forces are left out. Any HDF5 reads the copy like the original.
 
     Args:
         source: H5MD store.
         target: File to write; it appears only when it is complete.
         stride: Frames per kept frame.
         start: First frame that is kept.
+        stop: First frame at the end that is not kept, None to keep all.
+        runs: Which trajectories are kept.
+        digits: Decimals of ``position`` and ``velocity``.
 
     Returns:
         The target.
@@ -40,13 +59,13 @@ def compact_copy(source: Path, target: Path, *, stride: int = 1, start: int = 0)
             new.attrs[name] = value
         old.copy("h5md", new)
         for parent in ("particles", "observables"):
-            for name, group in old.get(parent, {}).items():
-                _copy_group(group, new.require_group(f"{parent}/{name}"), start, stride)
+            for name, group in list(old.get(parent, {}).items())[runs]:
+                _copy_group(group, new.require_group(f"{parent}/{name}"), slice(start, stop, stride), digits)
     os.replace(partial, target)
     return target
 
 
-def _copy_group(old: h5py.Group, new: h5py.Group, start: int, stride: int) -> None:
+def _copy_group(old: h5py.Group, new: h5py.Group, frames: slice, digits: Mapping[str, int]) -> None:
     for name, value in old.attrs.items():
         new.attrs[name] = value
     for name, item in old.items():
@@ -55,17 +74,17 @@ def _copy_group(old: h5py.Group, new: h5py.Group, start: int, stride: int) -> No
         if isinstance(item, h5py.Group) and "value" in item:
             element = new.create_group(name)
             for part in ("step", "time", "value"):
-                _copy_dataset(item[part], element, part, _DIGITS.get(name) if part == "value" else None, start, stride)
+                _copy_dataset(item[part], element, part, digits.get(name) if part == "value" else None, frames)
         else:
             old.copy(name, new)
 
 
-def _copy_dataset(old: h5py.Dataset, parent: h5py.Group, name: str, digits: int | None, start: int, stride: int) -> None:
-    values = old[start::stride]
+def _copy_dataset(old: h5py.Dataset, parent: h5py.Group, name: str, digits: int | None, frames: slice) -> None:
+    values = old[frames]
     kept = {"data": values, "chunks": True, "shuffle": True, "compression": "gzip"}
     if digits is not None:
         kept |= {"scaleoffset": digits, "chunks": (min(len(values), 512), *values.shape[1:])}
-        kept["data"] = values.round(digits).astype("f4")
+        kept["data"] = values.round(digits).astype("f4" if digits <= 3 else "f8")
     dataset = parent.create_dataset(name, **kept)
     for key, value in old.attrs.items():
         dataset.attrs[key] = value

@@ -8,10 +8,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from forcefree.graph import at_atoms
 from forcefree.models.segment_config import SegmentConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
+from forcefree.nn.far_charges import FarCharges
 from forcefree.nn.filter_table import FilterTable
+from forcefree.nn.lattice_waves import LatticeWaves
 from forcefree.nn.pair_blocks import PairBlock
 from forcefree.nn.refinement import Look, TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
@@ -50,6 +53,9 @@ class RefinedNetwork(nn.Module):
             for _ in range(config.refinements)
         )
         self.readouts = nn.ModuleList(nn.Linear(channels, outputs, bias=False) for _ in range(1 + config.refinements))
+        self.far = nn.ModuleList(
+            FarCharges(channels, config.charges, config.nodes if index else 1) for index in range(1 + config.refinements) if config.charges
+        )
         for readout in list(self.readouts)[1:]:
             for parameter in readout.parameters():
                 nn.init.zeros_(parameter)
@@ -62,7 +68,7 @@ class RefinedNetwork(nn.Module):
     def tabulate(self) -> None:
         """Read the radial filters of the refinements from tables from now on, until training changes them."""
         with torch.no_grad():
-            exact = copy.deepcopy(self).double()
+            exact = copy.deepcopy(self).double().cpu()
             self.tables = nn.ModuleList(
                 FilterTable(partial(exact._curve, index), self._n_species**2, self._cutoff) for index in range(len(self.refinements))
             ).to(self.node_basis.device, self.node_basis.dtype)
@@ -103,8 +109,24 @@ class RefinedNetwork(nn.Module):
         refined: tuple[Tensor, ...] = self.refinements[index](*features, *seen)
         return refined
 
+    def hear(self, look: int, features: tuple[Tensor, ...], waves: LatticeWaves | None, moved: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Features with what the field of all charges of the cell adds to scalars and vectors, where the network has charges."""
+        if waves is None:
+            return features
+        scalars, vectors, *others = features
+        heard: tuple[Tensor, Tensor] = self.far[look](scalars, vectors, waves, moved)
+        return (*heard, *others)
+
     def forward(
-        self, separations: Tensor, velocities: Tensor, species: Tensor, receiver: Tensor, sender: Tensor, scale: Tensor, degree: int
+        self,
+        separations: Tensor,
+        velocities: Tensor,
+        species: Tensor,
+        receiver: Tensor,
+        sender: Tensor,
+        scale: Tensor,
+        degree: int,
+        waves: LatticeWaves | None = None,
     ) -> Tensor:
         """Coefficients of the forecast.
 
@@ -116,11 +138,12 @@ class RefinedNetwork(nn.Module):
             sender: Shape (n_pairs,).
             scale: Å, what a coefficient of one means for each atom and output, shape (n_atoms, outputs).
             degree: Pairs per receiver where all have the same, otherwise 0.
+            waves: Of the periodic cells, for a network with charges.
 
         Returns:
             Shape (n_atoms, 3, outputs).
         """
-        relative = (velocities[sender] - velocities[receiver]) * self._t_max
+        relative = (at_atoms(velocities, sender) - at_atoms(velocities, receiver)) * self._t_max
         distances, directions, motion = relative_motion(separations, relative)
         kind = species[receiver] * self._n_species + species[sender]
         pair = self.pair(kind)
@@ -136,16 +159,17 @@ class RefinedNetwork(nn.Module):
         features = self.embed(self.element(species))
         for message in self.messages:
             features = message(*features, edges)
+        features = self.hear(0, features, waves)
         coefficients: Tensor = self.readouts[0](features[1]) * scale[:, None]
         for index, readout in enumerate(list(self.readouts)[1:]):
             moved = velocities * self.node_times[:, None, None] + torch.einsum("nak,mk->mna", coefficients, self.node_basis)
 
             def look(block: PairBlock[EdgeFeatures], index: int = index, moved: Tensor = moved) -> Look:
-                heard = moved[:, block.atoms][:, block.edges.receiver]
-                provisional = separations[block.pairs] + moved[:, block.edges.sender] - heard
+                heard = at_atoms(moved[:, block.atoms], block.edges.receiver, 1)
+                provisional = separations[block.pairs] + at_atoms(moved, block.edges.sender, 1) - heard
                 lengths = provisional.square().sum(dim=-1).clamp_min(1e-12).sqrt()
                 return Look(self._filters(index, kind[block.pairs], pair[block.pairs], lengths), provisional, lengths[..., None])
 
-            features = self.refine(index, features, edges, look)
+            features = self.refine(index, self.hear(index + 1, features, waves, moved), edges, look)
             coefficients = coefficients + readout(features[1]) * scale[:, None]
         return coefficients

@@ -36,3 +36,7 @@ class SegmentConfig(Settings):
 
     neighbours: float = Field(default=8.0, gt=0.0)
     """Typical number of neighbours, a constant that normalises sums."""
+
+    charges: int = Field(default=0, ge=0)
+    """Latent charges per atom that act through the whole periodic cell, for liquids and crystals of ions or dipoles (not in the ``paper``
+    preset). The cost of their field grows with the square of the number of atoms."""

@@ -11,7 +11,10 @@ from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.chebyshev import segment_basis
 from forcefree.nn.frames import participation
+from forcefree.nn.lattice_waves import ReciprocalLattice
 from forcefree.state import State
+
+_CUTOFF_PER_SMEARING = 3.5  # beyond the cutoff less than one per cent of Coulomb's force is left for pairs
 
 
 class SegmentForecaster(Forecaster):
@@ -36,6 +39,8 @@ class SegmentForecaster(Forecaster):
         lookup = torch.zeros(119, dtype=torch.int64)
         lookup[torch.tensor(card.species)] = torch.arange(n_species)
         self.register_buffer("lookup", lookup, persistent=False)
+        self._lattice = ReciprocalLattice(card.cutoff / _CUTOFF_PER_SMEARING)
+        self._charged = isinstance(network, RefinedNetwork) and len(network.far) > 0
         self._neighbours = Neighbours(card.cutoff)
         self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
 
@@ -61,7 +66,10 @@ class SegmentForecaster(Forecaster):
         separations = pairs.vectors(state, state.positions).to(precision)
         species = self.lookup[state.numbers]
         scale = self.scales[species] * self.log_gain.exp()[species]
-        coefficients = self.network(separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree)
+        far = {"waves": self._lattice(state, precision)} if self._charged else {}
+        coefficients = self.network(
+            separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree, **far
+        )
         positions, velocities = self.decode(coefficients, times, state)
         among = participation(separations.norm(dim=-1), pairs.receiver, state.n_atoms, pairs.degree, self.card.cutoff)
         return Departures(positions, velocities, among)

@@ -32,4 +32,6 @@ class TrajCastConfig(SegmentConfig):
     def _refinement_needs_time(self) -> TrajCastConfig:
         if self.refinements and (self.head == "fixed" or self.preset == "paper"):
             raise ValueError("refinements need the fast preset with the continuous head; set refinements to 0")
+        if self.charges and self.preset == "paper":
+            raise ValueError("charges need the fast preset; set charges to 0")
         return self

@@ -12,6 +12,9 @@ from forcefree.nn.still_edges import StillEdges
 LARGEST_BLOCK = 1 << 14
 """Pairs that are worked on at once where no gradients are recorded; a cache still holds what is made of them, larger blocks are slower."""
 
+LARGEST_BLOCK_ON_GPU = 1 << 21
+"""The same where only memory bounds them."""
+
 Edges = TypeVar("Edges", bound=StillEdges)
 
 
@@ -39,14 +42,15 @@ def pair_blocks(edges: Edges, n_atoms: int) -> list[PairBlock[Edges]]:
         n_atoms: Receivers, those without pairs included.
     """
     n_pairs = len(edges.receiver)
-    if torch.compiler.is_compiling() or n_pairs <= LARGEST_BLOCK or torch.is_grad_enabled():
+    largest = LARGEST_BLOCK_ON_GPU if edges.receiver.is_cuda else LARGEST_BLOCK
+    if torch.compiler.is_compiling() or n_pairs <= largest or torch.is_grad_enabled():
         return [PairBlock(slice(0, n_atoms), slice(0, n_pairs), edges)]
     blocks = []
     features = [field.name for field in fields(edges) if field.name != "degree"]
     ends = torch.bincount(edges.receiver, minlength=n_atoms).cumsum(0)
     first = done = 0
     while first < n_atoms:
-        last = max(int(torch.searchsorted(ends, done + LARGEST_BLOCK, right=True)), first + 1)
+        last = max(int(torch.searchsorted(ends, done + largest, right=True)), first + 1)
         stop = int(ends[last - 1])
         pairs = slice(done, stop)
         parts = {name: getattr(edges, name)[pairs] for name in features}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from forcefree.graph import at_atoms
 from forcefree.nn.bases import envelope
 from forcefree.nn.pair_blocks import PairBlock, pair_blocks
 from forcefree.nn.update import GatedUpdate
@@ -93,7 +94,7 @@ class TrajectoryRefinement(nn.Module):
 
     def _sums(self, heard: Tensor, said: Tensor, edges: EdgeFeatures, seen: Look) -> Tensor:
         """Sums over the neighbours of the atoms of a block at each time, shape (n_nodes, n_atoms, 4, hidden)."""
-        context = self.context(torch.nn.functional.silu(heard[edges.receiver] + said[edges.sender]))
+        context = self.context(torch.nn.functional.silu(at_atoms(heard, edges.receiver) + at_atoms(said, edges.sender)))
         weights = seen.filters * context
         fade = edges.envelope * envelope(seen.distances, self._cutoff) * self._norm
         factors = torch.cat([fade, fade * (seen.separations / seen.distances)], dim=-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from forcefree.graph import sum_by_receiver
+from forcefree.graph import at_atoms, sum_by_receiver
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.update import GatedUpdate
@@ -53,12 +53,12 @@ class NeighbourSum(nn.Module):
             Sums of messages, of the shapes of scalars and vectors.
         """
         n_atoms = len(scalars)
-        content = (self.content(scalars)[edges.sender] * weights)[:, None]
+        content = (at_atoms(self.content(scalars), edges.sender) * weights)[:, None]
         filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * content).unbind(1)
         plain, radial, along = filters[:3]
         sent = None
         if not self._first:
-            sent = vectors[edges.sender]
+            sent = at_atoms(vectors, edges.sender)
             radial = radial + filters[4] * (edges.directions * sent).sum(dim=1)
         sums = []
         for axis in range(3):

@@ -143,7 +143,7 @@ class TrainingConfig(Settings):
     """Any strategy name of Lightning, such as ``ddp``."""
 
     compile: bool = False
-    """Compile the network with ``torch.compile`` (needs a C++ compiler on a CPU; about twice as fast)."""
+    """Compile the network with ``torch.compile`` (needs a C++ compiler on a CPU; about twice as fast for molecules)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingConfig:

@@ -39,7 +39,7 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
         """Compile the network where that was asked for, after Lightning has copied the module."""
         network = getattr(self.model, "network", None)
         if self._config.compile and isinstance(network, torch.nn.Module):
-            network.compile()
+            network.compile(dynamic=True)  # the number of pairs changes from batch to batch
 
     def training_step(self, batch: Windows, batch_idx: int) -> Tensor:  # noqa: ARG002 (Lightning's signature)
         """Loss of one batch; its square root is the relative error that the progress bar shows."""

@@ -1,0 +1,150 @@
+"""The smooth part of Coulomb's law in a periodic cell, summed over waves of the reciprocal lattice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from forcefree.errors import ForcefreeError
+from forcefree.nn.padding import Padding
+from forcefree.state import State
+
+_SHORTEST = 4.5  # times one over the smearing: waves shorter than that have weights below 1e-4 of the long ones
+LARGEST_BLOCK = 1 << 24
+"""Phases that are worked on at once where no gradients are recorded."""
+
+
+@dataclass(frozen=True)
+class LatticeWaves:
+    r"""Waves :math:`e^{i k \cdot r}` of each system's reciprocal lattice, one of each pair of opposite ones, and the atoms' phases.
+
+    Charges are smeared to Gaussians as in the sum of Ewald (Ann. Phys. 369, 253, 1921); what the smearing leaves out is short-ranged.
+
+    Attributes:
+        vectors: 1/Å, shape (n_systems, n_waves, 3).
+        weights: Å, shape (n_systems, n_waves, 1), zero for waves that a system does not have.
+        phases: Shape (1, n_systems, largest, n_waves).
+        padding: Seats of the atoms.
+    """
+
+    vectors: Tensor
+    weights: Tensor
+    phases: Tensor
+    padding: Padding
+
+    def field(self, charges: Tensor, moved: Tensor | None = None) -> Tensor:
+        """Potential and field at the atoms of all the smeared charges of their system and its images, a uniform background included.
+
+        Args:
+            charges: Of several kinds that do not see each other, dimensionless, shape (n_atoms, n_kinds).
+            moved: How far the atoms have moved since the phases were taken, Å, shape (n_times, n_atoms, 3); None for not at all.
+
+        Returns:
+            Potential (1/Å) and then the three components of the field (1/Å²), shape (n_times, n_atoms, 4, n_kinds).
+        """
+        padded = self.padding.pad(charges[None])
+        shifts = None if moved is None else self.padding.pad(moved)
+        total: Tensor | None = None
+        for waves in self._blocks(1 if moved is None else len(moved)):
+            part = self._part(padded, shifts, waves)
+            total = part if total is None else total + part
+        assert total is not None
+        return self.padding.unpad(total.view(*total.shape[:-1], 4, charges.shape[-1]))
+
+    def _part(self, charges: Tensor, shifts: Tensor | None, waves: slice) -> Tensor:
+        """What some of the waves contribute, shape (n_times, n_systems, largest, 4 n_kinds)."""
+        vectors, weights, phases = self.vectors[:, waves], self.weights[:, waves], self.phases[..., waves]
+        if shifts is not None:
+            phases = phases + shifts @ vectors.transpose(1, 2)
+        cosines, sines = phases.cos(), phases.sin()
+        even = weights * (cosines.transpose(-1, -2) @ charges)
+        odd = weights * (sines.transpose(-1, -2) @ charges)
+        along = vectors[..., None]
+        of_cosines = torch.cat([even[..., None, :], -along * odd[..., None, :]], dim=-2).flatten(-2)
+        of_sines = torch.cat([odd[..., None, :], along * even[..., None, :]], dim=-2).flatten(-2)
+        return cosines @ of_cosines + sines @ of_sines
+
+    def _blocks(self, n_times: int) -> list[slice]:
+        """Waves in blocks that bound the memory; all in one where gradients are recorded."""
+        n_waves = self.phases.shape[-1]
+        width = n_waves
+        if not torch.is_grad_enabled():
+            width = max(1, LARGEST_BLOCK // max(1, n_times * self.phases[0, ..., 0].numel()))
+        return [slice(first, first + width) for first in range(0, max(1, n_waves), width)]
+
+
+class ReciprocalLattice:
+    """Finds the waves of states, and keeps what depends on their cells alone for as long as those stay the same.
+
+    Args:
+        smearing: Standard deviation of a charge in Å.
+    """
+
+    def __init__(self, smearing: float) -> None:
+        self._shortest, self._variance = _SHORTEST / smearing, smearing * smearing
+        self._kept: _Lattice | None = None
+
+    def __call__(self, state: State, precision: torch.dtype) -> LatticeWaves:
+        """Waves for all systems of ``state``.
+
+        Args:
+            state: Periodic in all directions.
+            precision: Of the result; phases are taken in float64 before.
+
+        Raises:
+            ForcefreeError: If a system is not periodic in all directions.
+        """
+        if self._kept is None or not self._kept.serves(state):
+            self._kept = self._find(state)
+        lattice = self._kept
+        padding = Padding.of(state)
+        fractions = torch.einsum("ni,nij->nj", state.positions, lattice.rows[state.system])
+        turns = (fractions - fractions.round()) @ lattice.indices.T
+        phases = padding.pad((2.0 * math.pi * turns).to(precision)[None])
+        return LatticeWaves(lattice.vectors.to(precision), lattice.weights.to(precision), phases, padding)
+
+    def _find(self, state: State) -> _Lattice:
+        if not bool(state.pbc.all()):
+            raise ForcefreeError(
+                "this model's charges act through a whole periodic cell, but a system is not periodic in all three directions; "
+                "put it in a cell, or use a model without charges"
+            )
+        rows = torch.linalg.inv(state.cell)
+        indices = _half_space(state.cell, self._shortest)
+        vectors = 2.0 * math.pi * torch.einsum("sij,mj->smi", rows, indices)
+        near = vectors.square().sum(dim=-1) <= self._shortest**2
+        kept = near.any(dim=0)
+        vectors, near, indices = vectors[:, kept], near[:, kept], indices[kept]
+        squares = vectors.square().sum(dim=-1)
+        volume = torch.linalg.det(state.cell).abs()[:, None]
+        weights = near * (8.0 * math.pi / volume) * torch.exp(-0.5 * self._variance * squares) / squares
+        return _Lattice(state.cell, rows, indices, vectors, weights[..., None], torch.is_inference_mode_enabled())
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """What depends on cells alone: reciprocal rows, integer triples, and the waves' vectors and weights, all in float64."""
+
+    cell: Tensor
+    rows: Tensor
+    indices: Tensor
+    vectors: Tensor
+    weights: Tensor
+    for_inference: bool
+
+    def serves(self, state: State) -> bool:
+        """Whether a state has these cells and is used in the same mode."""
+        if self.for_inference != torch.is_inference_mode_enabled() or self.cell.shape != state.cell.shape:
+            return False
+        return self.cell.device == state.cell.device and torch.equal(self.cell, state.cell) and bool(state.pbc.all())
+
+
+def _half_space(cell: Tensor, shortest: float) -> Tensor:
+    """Integer triples that can give waves up to ``shortest`` (1/Å), one of each pair of opposite ones, float64, shape (n_waves, 3)."""
+    reach = [int(shortest * float(length) / (2.0 * math.pi)) for length in cell.norm(dim=-1).amax(dim=0)]
+    triples = product(*(range(-most, most + 1) for most in reach))
+    return torch.tensor([each for each in triples if each > (0, 0, 0)], dtype=cell.dtype, device=cell.device).view(-1, 3)
