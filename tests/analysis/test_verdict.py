@@ -22,7 +22,8 @@ from forcefree.analysis.verdict import Thresholds, conclude, judge_deviation, ju
         (1.1, None, "does not hold"),
         (0.1, 3.0, "undecided"),
         (float("nan"), 0.1, "not judged"),
-        (0.5, float("nan"), "holds"),
+        (0.5, float("nan"), "undecided"),
+        (5.0, float("nan"), "undecided"),
     ],
 )
 def test_deviations(deviation: float, error: float | None, verdict: Verdict) -> None:

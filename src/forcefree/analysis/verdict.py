@@ -53,17 +53,19 @@ def judge_deviation(deviation: float, error: float | None, threshold: float) -> 
 
     Args:
         deviation: Not negative.
-        error: Its standard error, None where it has none.
+        error: Its standard error, None where it has none, NaN where it is unknown, as from a single replica.
         threshold: In the same unit.
 
     Returns:
         ``does not hold`` where the threshold is passed by more than two standard errors; ``undecided`` where it is passed
-        by less, or where the error itself is larger than the threshold, so that nothing so small could be seen;
+        by less, or where the error itself is larger than the threshold or unknown, so that nothing so small could be seen;
         ``not judged`` for NaN.
     """
     if not math.isfinite(deviation):
         return "not judged"
-    noise = 0.0 if error is None or not math.isfinite(error) else error
+    noise = 0.0 if error is None else error
+    if not math.isfinite(noise):
+        return "undecided"
     if deviation > threshold + 2.0 * noise:
         return "does not hold"
     return "holds" if deviation <= threshold and noise <= threshold else "undecided"
