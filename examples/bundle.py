@@ -21,10 +21,11 @@ from forcefree.training.statistics import guard_limits
 BUNDLED = Path(__file__).parents[1] / "src" / "forcefree" / "models" / "bundled"
 
 
-def command(configurations: list[Path]) -> str:
-    """The commands that make the model again, one for each configuration."""
+def command(configurations: list[Path], between: str | None) -> str:
+    """The commands that make the model again, one for each configuration and one after the first where there is one."""
     verbs = ["train" if "data" in yaml.safe_load(path.read_text(encoding="utf-8")) else "reference" for path in configurations]
-    return "; ".join(f"forcefree {verb} {path}" for verb, path in zip(verbs, configurations, strict=True))
+    commands = [f"forcefree {verb} {path}" for verb, path in zip(verbs, configurations, strict=True)]
+    return "; ".join([*commands[:1], *([between] if between else []), *commands[1:]])
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="what it was trained on; its distances and speeds are the guards of simulations"
     )
     parser.add_argument("--configurations", type=Path, nargs="+", required=True, help="in the order in which they were run")
+    parser.add_argument("--between", help="a command between the first configuration and the next, such as that of thin.py")
     parser.add_argument("--reference", type=Path, help="NVT store to bundle as well, in compact form")
     parser.add_argument("--propagator", default="reversible")
     parser.add_argument("--interval", type=float, default=20.0)
@@ -44,7 +46,7 @@ def main() -> None:
     chosen = {"name": arguments.propagator, "interval": arguments.interval}
     if arguments.propagator == "reversible":
         chosen["corrections"] = arguments.corrections
-    made = {**model.card.training, "command": command(arguments.configurations)}
+    made = {**model.card.training, "command": command(arguments.configurations, arguments.between)}
     for key in ("initial", "output"):
         if made["config"].get(key):
             made["config"] = {**made["config"], key: Path(made["config"][key]).name}

@@ -76,7 +76,8 @@ class OptimizerConfig(Settings):
     """Largest norm of the gradient."""
 
     ema: float = Field(default=0.999, ge=0.0, lt=1.0)
-    """Decay of the running average of the weights, which is what is validated and written."""
+    """Decay of the running average of the weights, which is what is validated and written; 0 for the weights themselves. An average over
+    more than a tenth of all steps lags behind them."""
 
 
 class ValidationConfig(Settings):
