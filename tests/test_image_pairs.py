@@ -1,6 +1,7 @@
 """All pairs of all images at once are those that a search cell by cell finds, in the same order."""
 
 import numpy as np
+import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
@@ -41,3 +42,13 @@ def test_only_small_periodic_cells_of_one_size_are_looked_at_so() -> None:
     assert not suits_images(State.from_atoms([large]), 5.0)
     lost = state.with_(positions=state.positions.clone().index_fill(0, torch.tensor([1]), float("nan")))
     assert not suits_images(lost, 5.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_pairs_of_the_processor() -> None:
+    large = State.from_atoms([bulk("NaCl", "rocksalt", a=5.6, cubic=True) * (9, 9, 9)])
+    for state in (batch(), large):
+        found, wanted = find_pairs(state.to("cuda"), 4.0), find_pairs(state, 4.0)
+        assert found.shift is not None
+        for ours, theirs in zip((found.receiver, found.sender, found.shift), (wanted.receiver, wanted.sender, wanted.shift), strict=True):
+            assert torch.equal(ours.cpu(), theirs)

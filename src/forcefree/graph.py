@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -206,8 +207,10 @@ def _cell_list(state: State, index: int, offset: int, size: int, cutoff: float) 
         try:
             found = search.compute(points=points, box=box, periodic=state.pbc[index], quantities="ijS")
             return tuple(torch.as_tensor(column).to(torch.int64) for column in found)  # type: ignore[return-value]
-        except RuntimeError:  # too many pairs for its buffers, or no run-time compiler beside this driver
-            pass
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # too many pairs for its buffers, or no run-time compiler beside this driver
+            warnings.warn(f"vesin cannot search on this GPU ({error}); pairs are found on the processor, which is slower", stacklevel=2)
     found = search.compute(points=points.cpu().numpy(), box=box.cpu().numpy(), periodic=pbc, quantities="ijS")
     receiver, sender, shifts = (torch.from_numpy(column.astype("int64")).to(points.device) for column in found)
     return receiver, sender, shifts

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from forcefree.state import State
 
-MOST_CANDIDATES = 1 << 26
-"""Distances that are looked at at once."""
+MOST_CANDIDATES = 1 << 25
+"""Pairs of an atom and an image that are looked at at once, for which 2 GiB are needed."""
 
 
 def image_range(state: State, cutoff: float) -> Tensor:

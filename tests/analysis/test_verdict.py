@@ -24,6 +24,7 @@ from forcefree.analysis.verdict import Thresholds, conclude, judge_deviation, ju
         (float("nan"), 0.1, "not judged"),
         (0.5, float("nan"), "undecided"),
         (5.0, float("nan"), "undecided"),
+        (100.0, float("nan"), "does not hold"),
     ],
 )
 def test_deviations(deviation: float, error: float | None, verdict: Verdict) -> None:

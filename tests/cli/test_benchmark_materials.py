@@ -110,3 +110,25 @@ def test_what_cannot_be_done_is_one_sentence(files: Path, tmp_path: Path, words:
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert not output.exists()
+
+
+@pytest.mark.parametrize(("device", "words"), [("gpu", "cannot be used here"), ("meta", "not on 'meta'")])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_measured(files: Path, tmp_path: Path, device: str, words: str) -> None:
+    result = CliRunner().invoke(
+        app,
+        [
+            "benchmark",
+            "materials",
+            "copper",
+            "--model",
+            str(files / "none.safetensors"),
+            "--cells",
+            "1",
+            "--start",
+            "quartz",
+            "--device",
+            device,
+        ],
+    )
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())

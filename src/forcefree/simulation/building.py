@@ -98,7 +98,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     schedule = plan(options, propagator)
     for times in {schedule.frames_per_step: schedule.offsets}.values():
         _check_offsets(model, propagator, times)
-    device = _device(options.device)
+    device = find_device(options.device)
     model.to(device)
     model.tabulate()
     state = start.repeat(options.replicas).to(device)
@@ -183,7 +183,12 @@ def _check_offsets(model: Forecaster, propagator: Propagator, offsets: torch.Ten
             ) from error
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """A device that can be used here.
+
+    Raises:
+        ForcefreeError: If it cannot.
+    """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

@@ -140,6 +140,8 @@ class TrainingConfig(Settings):
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     devices: int | Literal["auto"] = 1
     accelerator: str = "auto"
+    """``cpu``, ``gpu``, or whichever there is. Only on a processor do a seed and a resumed run give the same weights again."""
+
     strategy: str = "auto"
     """Any strategy name of Lightning, such as ``ddp``."""
 

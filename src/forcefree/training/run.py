@@ -50,7 +50,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
 
     Args:
         config: Data, architecture, optimizer and output.
-        resume: Continue from the last checkpoint in ``config.folder``; the result is the same as without interruption.
+        resume: Continue from the last checkpoint in ``config.folder``; on a processor the result is the same as without interruption.
         progress: Show a progress bar.
 
     Returns:
