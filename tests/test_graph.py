@@ -174,3 +174,14 @@ def test_pairs_are_found_where_positions_were_forecast_with_gradients() -> None:
     (slope,) = torch.autograd.grad(pairs.vectors(state, positions).square().sum(), positions)
     assert bool(slope.isfinite().all())
     assert bool(slope.abs().max() > 0.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_pairs_of_the_processor() -> None:
+    for atoms in [*cells()[1:3], bulk("Cu", cubic=True) * (9, 9, 9)]:
+        state = State.from_atoms([atoms])
+        found, wanted = find_pairs(state.to("cuda"), 4.0), find_pairs(state, 4.0)
+        assert found.shift is not None
+        assert wanted.shift is not None
+        for ours, theirs in zip((found.receiver, found.sender, found.shift), (wanted.receiver, wanted.sender, wanted.shift), strict=True):
+            assert torch.equal(ours.cpu(), theirs)

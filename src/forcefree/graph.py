@@ -10,7 +10,6 @@ from torch import Tensor
 from vesin import NeighborList
 
 from forcefree.errors import ForcefreeError
-from forcefree.image_pairs import image_pairs, suits_images
 from forcefree.state import State
 
 LARGEST_ALL_PAIRS = 48
@@ -152,8 +151,6 @@ def find_pairs(state: State, cutoff: float) -> Pairs:
     """
     if keeps_all_pairs(state):
         return _all_pairs(state)
-    if state.positions.is_cuda and suits_images(state, cutoff):
-        return Pairs(*image_pairs(state, cutoff), degree=0)
     found = []
     offset = 0
     for index, size in enumerate(state.sizes.tolist()):

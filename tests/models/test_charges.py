@@ -102,11 +102,11 @@ def test_what_has_no_cell_is_refused() -> None:
         build_model(Card(name="p", model="trajcast", options={"preset": "paper", "charges": 2}, species=[11], t_max=10.0, cutoff=4.0))
 
 
-def test_a_training_on_molecules_is_refused_by_the_card() -> None:
+def test_molecules_are_refused_before_anything_is_forecast() -> None:
     with pytest.raises(ForcefreeError, match="not periodic in all three directions"):
-        model().card.check_system(moving(Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]])))
-    model().card.check_system(salt())
-    model(0).card.check_system(moving(Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]])))
+        model().check_system(moving(Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]])))
+    model().check_system(salt())
+    model(0).check_system(moving(Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]])))
 
 
 def test_gradients_reach_the_charges() -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from typing import Final
 
 import h5py
 
 from forcefree.errors import ForcefreeError
 
-FOR_ANALYSIS = {"position": 3, "velocity": 5}
+FOR_ANALYSIS: Final[Mapping[str, int]] = {"position": 3, "velocity": 5}
 """Decimals of Å and Å/fs far below what a distribution or a spectrum resolves."""
 
-FOR_TRAINING = {"position": 5, "velocity": 6}
+FOR_TRAINING: Final[Mapping[str, int]] = {"position": 5, "velocity": 6}
 """Decimals of Å and Å/fs that no forecast of some femtoseconds can tell from exact ones."""
-
-ALL = slice(None)
 
 
 def compact_copy(
@@ -27,8 +25,8 @@ def compact_copy(
     stride: int = 1,
     start: int = 0,
     stop: int | None = None,
-    runs: slice = ALL,
-    digits: Mapping[str, int] = MappingProxyType(FOR_ANALYSIS),
+    runs: slice | None = None,
+    digits: Mapping[str, int] = FOR_ANALYSIS,
 ) -> Path:
     """Copy a store with every ``stride``-th frame, rounded and compressed.
 
@@ -40,7 +38,7 @@ def compact_copy(
         stride: Frames per kept frame.
         start: First frame that is kept.
         stop: First frame at the end that is not kept, None to keep all.
-        runs: Which trajectories are kept.
+        runs: Which trajectories are kept, None for all.
         digits: Decimals of ``position`` and ``velocity``.
 
     Returns:
@@ -56,7 +54,7 @@ def compact_copy(
     partial = target.with_name(target.name + ".partial")
     frames = slice(start, stop, stride)
     with h5py.File(source, "r") as old:
-        names = list(old["particles"])[runs]
+        names = list(old["particles"])[runs or slice(None)]
         if not names or not all(len(range(len(old[f"particles/{name}/position/time"]))[frames]) for name in names):
             raise ForcefreeError(
                 f"nothing of {source} would be kept; it has {len(old['particles'])} trajectories, choose among those and their frames"

@@ -87,16 +87,11 @@ class Card(Settings):
         return self.model_dump_json(exclude=unused)
 
     def check_system(self, state: State) -> None:
-        """Refuse elements or isotopes that training never saw, and systems without a cell where the model needs one.
+        """Refuse elements or isotopes that training never saw.
 
         Raises:
             ForcefreeError: Naming the first atom that does not fit.
         """
-        if self.options.get("charges") and not bool(state.pbc.all()):
-            raise ForcefreeError(
-                f"the charges of model {self.name} act through a whole periodic cell, but the system is not periodic in all three directions; "
-                "start from one that is (bundled: liquid-water), or use a model without charges"
-            )
         known = torch.tensor(self.species, device=state.numbers.device)
         strange = ~torch.isin(state.numbers, known)
         if bool(strange.any()):

@@ -113,6 +113,14 @@ class Forecaster(nn.Module, ABC):
         found: Tensor = self.energy(state)
         return found
 
+    def check_system(self, state: State) -> None:
+        """Refuse systems that the model cannot serve; a model that needs more than the card's elements and masses says so here.
+
+        Raises:
+            ForcefreeError: Naming what does not fit.
+        """
+        self.card.check_system(state)
+
     def tabulate(self) -> None:
         """Get ready for many forecasts with the same weights; a model that has no faster form of itself does nothing."""
 
@@ -152,7 +160,7 @@ class Forecaster(nn.Module, ABC):
         self.card.check_history(history)
         self.card.check_times(times)
         if last.numbers is not self._checked:
-            self.card.check_system(last)
+            self.check_system(last)
             self._checked = last.numbers
         asked = times.to(last.positions)
         if asked.ndim == 1:

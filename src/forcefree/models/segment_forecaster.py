@@ -11,7 +11,7 @@ from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.chebyshev import segment_basis
 from forcefree.nn.frames import participation
-from forcefree.nn.lattice_waves import ReciprocalLattice
+from forcefree.nn.lattice_waves import ReciprocalLattice, check_cells
 from forcefree.state import State
 
 _CUTOFF_PER_SMEARING = 3.5  # beyond the cutoff less than one per cent of Coulomb's force is left for pairs
@@ -52,6 +52,12 @@ class SegmentForecaster(Forecaster):
             velocities: Å/fs, shape (n_species,).
         """
         self.scales.copy_(positions[:, None].expand_as(self.scales))
+
+    def check_system(self, state: State) -> None:
+        """Refuse also systems without a cell where charges act through one; see :meth:`Forecaster.check_system`."""
+        super().check_system(state)
+        if self._charged:
+            check_cells(state)
 
     def tabulate(self) -> None:
         """Read radial filters from tables, where the network has some that depend on distances alone."""

@@ -111,11 +111,7 @@ class ReciprocalLattice:
         return LatticeWaves(lattice.vectors.to(precision), lattice.weights.to(precision), lattice.indices, within, padding)
 
     def _find(self, state: State) -> _Lattice:
-        if not bool(state.pbc.all()):
-            raise ForcefreeError(
-                "this model's charges act through a whole periodic cell, but a system is not periodic in all three directions; "
-                "put it in a cell, or use a model without charges"
-            )
+        check_cells(state)
         rows = torch.linalg.inv(state.cell)
         indices = _half_space(state.cell, self._shortest)
         vectors = 2.0 * math.pi * torch.einsum("sij,mj->smi", rows, indices)
@@ -126,6 +122,19 @@ class ReciprocalLattice:
         volume = torch.linalg.det(state.cell).abs()[:, None]
         weights = near * (8.0 * math.pi / volume) * torch.exp(-0.5 * self._variance * squares) / squares
         return _Lattice(state.cell, rows, indices, vectors, weights[..., None], torch.is_inference_mode_enabled())
+
+
+def check_cells(state: State) -> None:
+    """Refuse what has no reciprocal lattice.
+
+    Raises:
+        ForcefreeError: If a system is not periodic in all directions.
+    """
+    if not bool(state.pbc.all()):
+        raise ForcefreeError(
+            "this model's charges act through a whole periodic cell, but a system is not periodic in all three directions; "
+            "start from one that is (bundled: liquid-water), or use a model without charges"
+        )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     Raises:
         ForcefreeError: If the model cannot serve the start or the options, or the start has impossible velocities.
     """
-    model.card.check_system(start)
+    model.check_system(start)
     for cell, pbc in zip(start.cell.cpu().numpy(), start.pbc.cpu().numpy(), strict=True):
         check_cell(cell, pbc, model.card.cutoff, "the start")
     model.card.check_temperature(options.temperature)

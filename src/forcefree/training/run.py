@@ -76,7 +76,7 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
     held_out = _source(config, late, config.model.t_max, reversal=False)
     long = _source(config, late, config.model.t_max * config.validation.segments, reversal=False)
     rollouts, windows = long.draw(config.validation.rollouts, 2), held_out.draw(config.validation.windows, 1)
-    model.card.check_system(windows.history[-1])
+    model.check_system(windows.history[-1])
     scales = Scales.measure(one_step)
     module = ForecasterModule(model, config, scales, rollouts, _potential_scales(model, config, one_step))
     if checkpoint is None and rank_zero_only.rank == 0:
