@@ -5,6 +5,10 @@
 Closed-shell molecules of ASE's G2 collection and those that grow, bond by bond, from one heavy atom; H, C, N and O, three to nine atoms.
 Each is relaxed with GFN2-xTB and shaken for 0.3 ps at 700 K; one that does not keep its bonds is left out. What is written
 is the ``start`` list of ``reference.yaml`` and the ``held_out`` list of ``train.yaml``. Takes about five minutes.
+
+The list of ``more.yaml``, none of which is in ``reference.yaml``, is
+
+    python molecules.py --beside reference.yaml --molecules 350 --held-out 0 --largest 12 --output more-molecules.yaml
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig, StartConfig
 from forcefree.reference.starts import load_start
 
-LARGEST, HEAVIEST = 9, 5
+HEAVIEST = 5
 ELEMENTS = {1, 6, 7, 8}
 REACTIVE = {"CH2_s1A1d", "O3"}
 BONDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
@@ -59,14 +63,14 @@ UNWANTED = [
 ]
 
 
-def grown() -> list[str]:
-    """SMILES of neutral molecules of C, N and O with at most five heavy atoms and nine atoms, sorted."""
+def grown(largest: int) -> list[str]:
+    """SMILES of neutral molecules of C, N and O with at most five heavy atoms and ``largest`` atoms, sorted."""
     found: set[str] = set()
     front = {"C", "N", "O"}
     while front:
         found |= front
         front = {smiles for one in front for smiles in _larger(one)} - found
-    return sorted(smiles for smiles in found if _wanted(Chem.MolFromSmiles(smiles)))
+    return sorted(smiles for smiles in found if _wanted(Chem.MolFromSmiles(smiles), largest))
 
 
 def _larger(smiles: str) -> Iterator[str]:
@@ -94,17 +98,17 @@ def _sane(child: Chem.RWMol) -> Iterator[str]:
             yield Chem.MolToSmiles(child)
 
 
-def _wanted(graph: Chem.Mol) -> bool:
-    return 3 <= Chem.AddHs(graph).GetNumAtoms() <= LARGEST and not any(graph.HasSubstructMatch(pattern) for pattern in UNWANTED)
+def _wanted(graph: Chem.Mol, largest: int) -> bool:
+    return 3 <= Chem.AddHs(graph).GetNumAtoms() <= largest and not any(graph.HasSubstructMatch(pattern) for pattern in UNWANTED)
 
 
-def collected() -> list[str]:
+def collected(largest: int) -> list[str]:
     """Names of ASE's G2 molecules that fit."""
     fitting = []
     for name in sorted(set(g2.names) - REACTIVE):
         atoms = molecule(name)
         closed = atoms.numbers.sum() % 2 == 0 and not atoms.get_initial_magnetic_moments().any()
-        if set(atoms.numbers) <= ELEMENTS and closed and 3 <= len(atoms) <= LARGEST:
+        if set(atoms.numbers) <= ELEMENTS and closed and 3 <= len(atoms) <= largest:
             fitting.append(name)
     return fitting
 
@@ -147,23 +151,32 @@ def settled(start: StartConfig, seed: int) -> str | None:
     return before if before == after and set(bonds) <= set(_bonds(atoms, 1.6)) and len(_bonds(atoms, 1.2)) <= len(bonds) else None
 
 
+def starts_of(path: Path) -> list[StartConfig]:
+    """Start structures of a reference configuration."""
+    return [StartConfig.model_validate(start) for start in yaml.safe_load(path.read_text())["start"]]
+
+
 def main() -> None:
     """Print the two lists."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--molecules", type=int, default=175)
     parser.add_argument("--held-out", type=int, default=25)
+    parser.add_argument("--largest", type=int, default=9, help="atoms")
+    parser.add_argument("--beside", type=Path, help="a reference configuration whose molecules are left out")
     parser.add_argument("--seed", type=int, default=20261125)
     parser.add_argument("--output", type=Path, default=Path("molecules.yaml"))
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     chosen: dict[str, StartConfig] = {}
-    known = [StartConfig(name=name) for name in collected()]
-    candidates = [StartConfig(smiles=smiles) for smiles in rng.permutation(grown())]
+    taken = starts_of(arguments.beside) if arguments.beside else []
+    skeletons = {skeleton(load_start(start)) for start in taken}
+    known = [StartConfig(name=name) for name in collected(arguments.largest)]
+    candidates = [StartConfig(smiles=smiles) for smiles in rng.permutation(grown(arguments.largest))]
     for start in [*known, *candidates]:
         if len(chosen) == arguments.molecules:
             break
-        found = settled(start, arguments.seed)
-        if found is not None:
+        found = None if start in taken else settled(start, arguments.seed)
+        if found is not None and found not in skeletons:
             chosen.setdefault(found, start)
     starts = list(chosen.values())
     eligible = [start.label for start in starts if start.label != "CH3CH2OH"]

@@ -17,6 +17,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.reference.config import CalculatorConfig
+from networks import STIFFNESS, molecular_dynamics
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,30 @@ def test_a_crystal_that_only_drifts_is_the_same_crystal(crystals: list[Trajector
     still = replace(crystals[0], positions=np.broadcast_to(crystals[0].positions[0], crystals[0].positions.shape).copy())
     moved = replace(still, positions=still.positions + np.linspace(0.0, 1.0, len(still))[:, None, None] * [0.0, 0.0, 3.6])
     assert radial_distance([still], [moved])[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_cells_of_two_sizes_are_compared_as_far_as_the_smaller_allows(crystals: list[Trajectory]) -> None:
+    run = crystals[0]
+    doubled = replace(
+        run,
+        numbers=np.tile(run.numbers, 2),
+        masses=np.tile(run.masses, 2),
+        positions=np.concatenate([run.positions, run.positions + run.cell[0]], axis=1),
+        velocities=None,
+        cell=run.cell * np.array([[2.0], [1.0], [1.0]]),
+    )
+    distance, _ = radial_distance([doubled], [run])
+    assert distance < 5.0  # an ideal gas of few atoms has N - 1 neighbours, one of many N
+
+
+def test_molecules_are_compared_by_their_pair_distances() -> None:
+    short, longer = (molecular_dynamics(2, 60, stiffness=stiffness) for stiffness in (STIFFNESS, 0.5 * STIFFNESS))
+    assert radial_distance(short, short)[0] == 0.0
+    softer, error = radial_distance(longer, short)
+    turned = [replace(run, positions=run.positions @ np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])) for run in short]
+    assert radial_distance(turned, short)[0] == pytest.approx(0.0, abs=1.0)
+    assert softer > 10.0
+    assert error is not None
 
 
 def test_one_run_has_no_error_and_several_have(crystals: list[Trajectory]) -> None:

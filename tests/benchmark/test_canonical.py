@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import copper
-from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
+from forcefree.benchmark.canonical import CanonicalRun, blind_rows, canonical_rows
+from forcefree.benchmark.large_cell import large_rows
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.trajectory import Trajectory
@@ -20,6 +22,7 @@ from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.state import State
 from forcefree.units import BOLTZMANN, KINETIC_UNIT
+from networks import MASSES, energies_and_forces, molecular_dynamics, store
 
 TURN = 0.02
 """rad/fs: a vibration of about 100 cm^-1."""
@@ -30,13 +33,14 @@ SITES = copper.crystal().positions
 class Einstein(Forecaster):
     """Every atom swings about its site, at ``factor`` times the right frequency."""
 
-    def __init__(self, factor: float = 1.0) -> None:
+    def __init__(self, factor: float = 1.0, repeats: int = 1) -> None:
         super().__init__(Card(name="einstein", model="einstein", species=[29], t_max=20.0, cutoff=4.0, temperatures=[300.0]))
         self._turn = factor * TURN
+        self._sites = torch.tensor(copper.crystal().repeat(repeats).positions)
 
     def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
         state = history[-1]
-        away = state.positions - torch.tensor(SITES).repeat(state.n_systems, 1)
+        away = state.positions - self._sites.repeat(state.n_systems, 1)
         angle = self._turn * times[:, state.system, None]
         still = angle.cos() - 1.0
         positions = away * still + state.velocities * (angle.sin() - angle) / self._turn
@@ -99,3 +103,61 @@ def test_a_reference_that_cannot_be_compared_is_one_sentence(tmp_path: Path) -> 
     mixed = copper.store(tmp_path / "mixed.h5", [swinging(0), warm])
     with pytest.raises(ForcefreeError, match="300"):
         rows(Einstein(), mixed, tmp_path)
+
+
+def table_of(folder: Path, fill: Callable[[Table], None]) -> dict[str, float]:
+    table = Table("rows", folder)
+    fill(table)
+    return {row["figure"]: row["measured"] for row in json.loads(table.save().read_text(encoding="utf-8"))}
+
+
+def test_a_large_cell_of_exact_dynamics_is_the_small_one(reference: Path, tmp_path: Path) -> None:
+    run, how = CanonicalRun(duration=2000.0, thermostat_time=100.0), Propagation("direct", 20.0, None)
+    label = "256 atoms, 2 ps at 300 K, direct 20 fs: "
+    exact, soft = (
+        table_of(tmp_path, lambda table, factor=factor: large_rows(table, Einstein(factor, 2), reference, how, run, 2))  # type: ignore[misc]
+        for factor in (1.0, 0.7)
+    )
+    assert exact[label + "lost"] == 0
+    assert abs(exact[label + "temperature of Cu, deviation"]) < 8.0
+    distance = label + "RDF L1 distance from the small cell"
+    assert soft[distance] > 2.0 * exact[distance]
+
+
+def test_only_what_is_periodic_can_be_large(tmp_path: Path) -> None:
+    alone = copper.store(tmp_path / "alone.h5", [replace(swinging(0), pbc=np.zeros(3, dtype=bool))])
+    with pytest.raises(ForcefreeError, match=r"alone\.h5 is not periodic"):
+        large_rows(Table("large", tmp_path), Einstein(), alone, Propagation("direct", 20.0, None), CanonicalRun(), 2)
+
+
+def test_straight_flight_loses_the_crystal(reference: Path, tmp_path: Path) -> None:
+    found = table_of(tmp_path, lambda table: blind_rows(table, Einstein(), reference, CanonicalRun(replicas=2)))
+    label = "2 x 1 ps at 300 K, no skill, free flight: "
+    assert found[label + "replicas lost"] == 2 or found[label + "RDF L1 distance"] > 20.0
+
+
+class Springs(Forecaster):
+    """The honest dynamics of the molecule of springs, by velocity Verlet in steps of 0.5 fs."""
+
+    def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
+        state = history[-1]
+        start, speed = (part.numpy().reshape(-1, 4, 3) for part in (state.positions, state.velocities))
+        where, how_fast = start, speed
+        for _ in range(round(float(times[0, 0]) / 0.5)):
+            how_fast = how_fast + 0.25 * energies_and_forces(where)[1] / (KINETIC_UNIT * MASSES[:, None])
+            where = where + 0.5 * how_fast
+            how_fast = how_fast + 0.25 * energies_and_forces(where)[1] / (KINETIC_UNIT * MASSES[:, None])
+        gone = (where - start - float(times[0, 0]) * speed, how_fast - speed)
+        return Departures(*(torch.tensor(part.reshape(1, -1, 3)) for part in gone))
+
+
+def test_a_molecule_is_judged_by_its_pair_distances(tmp_path: Path) -> None:
+    reference = store(tmp_path / "molecule.h5", molecular_dynamics(8, 1000))
+    model = Springs(Card(name="springs", model="springs", species=[1, 8], t_max=2.0, cutoff=4.0, temperatures=[300.0]))
+    run = CanonicalRun(replicas=8, duration=1000.0, thermostat_time=100.0)
+    found = table_of(tmp_path, lambda table: canonical_rows(table, model, reference, Propagation("direct", 2.0, None), run))
+    label = "8 x 1 ps at 300 K, direct 2 fs: "
+    assert found[label + "replicas lost"] == 0
+    assert found[label + "temperature, value"] == pytest.approx(300.0, rel=0.2)
+    distance = "pair distances, L1 distance"
+    assert found[label + distance] < 3.0 * found[f"{label}{distance} of one half of the reference's runs from the other"]

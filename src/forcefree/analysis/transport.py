@@ -47,22 +47,22 @@ class PairDistances:
         return np.asarray(self.counts.sum(axis=0) / self.ideal.sum(axis=0))
 
 
-def pair_distances(pieces: Sequence[Piece]) -> PairDistances:
+def pair_distances(pieces: Sequence[Piece], reach: float = _LONGEST) -> PairDistances:
     """Count the distances of all pairs of atoms, by elements, in a system that is periodic in three directions.
 
-    Distances reach to half the smallest height of the cell, at most 10 Å; pairs within one molecule are included. At most
+    Distances reach to half the smallest height of the cell, at most to ``reach``; pairs within one molecule are included. At most
     100 frames of each piece are looked at.
 
     Args:
         pieces: Of one side.
+        reach: Å.
 
     Returns:
         Counts, and those of an ideal gas of the same density.
     """
     run = pieces[0].frames
     cell = Cell(run.cell)
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(run.cell), axis=0)
-    edges = np.arange(0.0, min(_LONGEST, 0.5 * float(heights.min())) + 1e-9, RDF_BIN)
+    edges = np.arange(0.0, min(reach, half_height(run)) + 1e-9, RDF_BIN)
     groups = {int(number): np.flatnonzero(run.numbers == number) for number in np.unique(run.numbers)}
     pairs = [(a, b) for a, b in combinations_with_replacement(groups, 2) if a != b or len(groups[a]) > 1]
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3) / float(cell.volume)
@@ -75,6 +75,11 @@ def pair_distances(pieces: Sequence[Piece]) -> PairDistances:
     ideal = np.array(frames)[:, None, None] * np.array(numbers)[:, None] * shells
     names = tuple(f"{chemical_symbols[a]}-{chemical_symbols[b]}" for a, b in pairs)
     return PairDistances(names, edges, np.array(counts), ideal)
+
+
+def half_height(run: Trajectory) -> float:
+    """Half the smallest height of a run's cell in Å, as far as distances to nearest images go."""
+    return 0.5 / float(np.linalg.norm(np.linalg.inv(run.cell), axis=0).max())
 
 
 def mean_square_displacement(positions: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Rollouts of periodic systems and the figures by which they are judged: pair distances, diffusion, drift."""
+"""Rollouts of crystals, liquids and molecules and the figures by which they are judged: pair distances, drift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ase import Atoms, units
 
 from forcefree.analysis.energies import potential_energies
 from forcefree.analysis.pieces import Piece
-from forcefree.analysis.transport import pair_distances
+from forcefree.analysis.transport import RDF_BIN, half_height, pair_distances
 from forcefree.analysis.verdict import mean_and_error
 from forcefree.benchmark.propagation import Propagation
 from forcefree.data.trajectory import Floats, Trajectory
@@ -22,6 +22,8 @@ from forcefree.simulation.simulate import simulate
 _RESAMPLES = 200
 _PIECES, _FRAMES = 5, 100  # most pieces of a run, and about as many frames of each are looked at
 _ENERGY_FRAMES = 20
+_LONGEST, _WIDEST = 10.0, 30.0
+"""Å, how far pair distances are counted in periodic systems and in molecules."""
 
 
 def start_of(run: Trajectory, frame: int = 0) -> Atoms:
@@ -55,10 +57,15 @@ def free_flight(run: Trajectory) -> Trajectory:
 def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) -> tuple[float, float | None]:
     """Area between two radial distribution functions over that below the second, of the worst pair of elements.
 
+    Of isolated molecules the distributions of pair distances are compared in the same way. The cells of the two sides may differ;
+    distances then count as far as the smaller one allows.
+
     Returns:
         The distance in %, and its error by resampling the runs of both sides, None where either has one run only.
     """
-    ours, theirs = _counted(runs), _counted(others)
+    periodic = bool(runs[0].pbc.all())
+    reach = min(_LONGEST, half_height(runs[0]), half_height(others[0])) if periodic else _WIDEST
+    ours, theirs = (_counted(side, reach) if periodic else _counted_apart(side, reach) for side in (runs, others))
 
     def radial(side: tuple[Floats, Floats], chosen: np.ndarray) -> Floats:
         counts, ideal = side
@@ -76,13 +83,28 @@ def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) ->
     return found, float(np.std([distance(*draw) for draw in draws]))
 
 
-def _counted(runs: Sequence[Trajectory]) -> tuple[Floats, Floats]:
+def _counted(runs: Sequence[Trajectory], reach: float) -> tuple[Floats, Floats]:
     """Pair counts of each run and those of an ideal gas, by several pieces of it: sharp peaks need many frames."""
     found = []
     for index, run in enumerate(runs):
         size = -(-len(run) // min(_PIECES, -(-len(run) // _FRAMES)))
-        found.append(pair_distances([Piece(index, run.frames(first, first + size)) for first in range(0, len(run), size)]))
+        found.append(pair_distances([Piece(index, run.frames(first, first + size)) for first in range(0, len(run), size)], reach))
     return np.stack([one.counts.sum(axis=0) for one in found]), np.stack([one.ideal.sum(axis=0) for one in found])
+
+
+def _counted_apart(runs: Sequence[Trajectory], reach: float) -> tuple[Floats, Floats]:
+    """Pair counts of each run of an isolated molecule, by pairs of elements, and the number of frames that they are from."""
+    first, second = np.triu_indices(len(runs[0].numbers), 1)
+    low, high = np.sort(runs[0].numbers[np.stack([first, second])], axis=0)
+    kinds = np.unique(1000 * low + high, return_inverse=True)[1]
+    edges = np.arange(0.0, reach + 1e-9, RDF_BIN)
+    counts, frames = [], []
+    for run in runs:
+        few = run.frames(0, len(run), max(1, len(run) // (_PIECES * _FRAMES)))
+        distances = np.linalg.norm(few.positions[:, first] - few.positions[:, second], axis=-1)
+        counts.append(np.stack([np.histogram(distances[:, kinds == kind], edges)[0] for kind in range(kinds.max() + 1)]).astype(np.float64))
+        frames.append(np.full(counts[-1].shape, float(len(few))))
+    return np.stack(counts), np.stack(frames)
 
 
 def energy_drift(runs: Sequence[Trajectory], calculator: CalculatorConfig, *, potential_only: bool = False) -> tuple[float, float]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from forcefree.analysis.motion import conserved_by
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.study import analyze
 from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of
+from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.h5md import read_store
@@ -16,11 +19,12 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
-from forcefree.simulation.simulate import simulate
+from forcefree.simulation.simulate import Simulation, simulate
 
 _MOST_SPACING = 10.0
 _WARM_UP = 2000.0
 _ENERGY_SAMPLES = 80
+_BLIND_STEP, _BLIND = 10.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,59 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
     label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "canonical.h5"
-        found = simulate(
-            model,
-            [start_of(*_frame(runs, index)) for index in range(run.replicas)],
-            ensemble="nvt",
-            temperature=temperature,
-            velocities="start",
-            thermostat_time=run.thermostat_time,
-            equilibration=_whole(_WARM_UP, how.interval),
-            duration=_whole(run.duration, how.interval),
-            **how.options,
+        found = _roll(
+            model, runs, run, temperature, output,
+            equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
             save_every=spacing_of(how.interval, runs[0].spacing),
-            seed=run.seed,
-            output=output,
-        )
+        )  # fmt: skip
         table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
         if found.stopped:
             return
         _rows(table, label, output, reference, runs)
+
+
+def blind_rows(table: Table, model: Forecaster, reference: Path, run: CanonicalRun) -> None:
+    """What becomes of the same starts in straight flight, the row without skill, within 1 ps.
+
+    Raises:
+        ForcefreeError: As :func:`canonical_rows`.
+    """
+    sample = load_sample(reference)
+    runs, temperature = list(sample.whole), sample.temperature
+    if temperature is None:
+        return
+    label = f"{run.replicas} x {_BLIND / 1000:g} ps at {temperature:g} K, no skill, free flight"
+    flight = FreeFlight(model.card)
+    step = min(_BLIND_STEP, model.card.t_max)
+    flown = _roll(
+        flight, runs, run, temperature, None, duration=whole_steps(_BLIND, step), propagator="direct", interval=step, save_every=step
+    )
+    table.add(f"{label}: replicas lost", len(flown.stopped), f"of {run.replicas}", seeds=run.replicas)
+    kept = [each for index, each in enumerate(flown.trajectories()) if index not in flown.stopped]
+    if kept:
+        distance, error = radial_distance(kept, runs)
+        table.add(f"{label}: {_structure(runs)}", distance, "%", seeds=len(kept), error=error)
+
+
+def _roll(
+    model: Forecaster, runs: list[Trajectory], run: CanonicalRun, temperature: float, output: Path | None, **options: Any
+) -> Simulation:
+    return simulate(
+        model,
+        [start_of(*_frame(runs, index)) for index in range(run.replicas)],
+        ensemble="nvt",
+        temperature=temperature,
+        velocities="start",
+        rotation=conserved_by(runs) != "momentum and rotation",
+        thermostat_time=run.thermostat_time,
+        seed=run.seed,
+        output=output,
+        **options,
+    )
+
+
+def _structure(runs: list[Trajectory]) -> str:
+    return "RDF L1 distance" if runs[0].pbc.all() else "pair distances, L1 distance"
 
 
 def spacing_of(interval: float, reference: float) -> float:
@@ -89,19 +128,18 @@ def _frame(runs: list[Trajectory], index: int) -> tuple[Trajectory, int]:
     return run, (5 + 3 * (index // len(runs))) % 10 * len(run) // 10
 
 
-def _whole(duration: float, interval: float) -> float:
+def whole_steps(duration: float, interval: float) -> float:
+    """The nearest multiple of a step, both in fs."""
     return max(1, round(duration / interval)) * interval
 
 
 def _rows(table: Table, label: str, output: Path, reference: Path, runs: list[Trajectory]) -> None:
-    ours = list(read_store(output))
+    ours, noun = list(read_store(output)), _structure(runs)
     distance, error = radial_distance(ours, runs)
-    table.add(f"{label}: RDF L1 distance", distance, "%", at_most=2.0, seeds=len(ours), error=error)
+    table.add(f"{label}: {noun}", distance, "%", at_most=2.0, seeds=len(ours), error=error)
     if len(runs) > 1:
         distance, error = radial_distance(runs[::2], runs[1::2])
-        table.add(
-            f"{label}: RDF L1 distance of one half of the reference's runs from the other", distance, "%", seeds=len(runs), error=error
-        )
+        table.add(f"{label}: {noun} of one half of the reference's runs from the other", distance, "%", seeds=len(runs), error=error)
     calculator = runs[0].provenance.get("calculator")
     if calculator is not None:
         slope, error = energy_drift(ours, CalculatorConfig.model_validate(calculator), potential_only=True)

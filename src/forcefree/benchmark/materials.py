@@ -11,8 +11,9 @@ from ase import Atoms
 
 from forcefree.analysis.verdict import mean_and_error
 from forcefree.benchmark.bulk import start_of
-from forcefree.benchmark.canonical import CanonicalRun, canonical_rows
+from forcefree.benchmark.canonical import CanonicalRun, blind_rows, canonical_rows
 from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
+from forcefree.benchmark.large_cell import large_rows
 from forcefree.benchmark.materials_targets import SINGLE_STEP
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.pursuit import pieces_of, pursuit_rows
@@ -55,6 +56,7 @@ class MaterialsProtocol:
         reference: NVT runs beside which canonical rollouts are set.
         propagators: For all rollouts; what the model's card recommends where none is given.
         canonical: How the canonical rollouts are run.
+        large: Repeats of the reference's cell in each direction, of which one canonical rollout is made instead where it is above one.
         cells: Repeats of the cell in each direction, for the table of speeds.
         start: Structure file or bundled name of that cell; the first frame of the runs where it is not given.
         timestep: fs, of the force network in the table of speeds; that of the runs where it is not given.
@@ -71,6 +73,7 @@ class MaterialsProtocol:
     reference: Path | None = None
     propagators: tuple[Propagation, ...] = ()
     canonical: CanonicalRun = field(default_factory=CanonicalRun)
+    large: int = 1
     cells: tuple[int, ...] = ()
     start: str | None = None
     timestep: float | None = None
@@ -91,7 +94,7 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     held_out = [] if protocol.held_out is None else list(read_store(protocol.held_out))
     reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
     times = sorted(protocol.times) or [min(model.card.t_max for model in models)]
-    _check(models, times, [*held_out[:1], *([] if reference is None else [reference])])
+    _check(models, times, [*held_out[:1], *([] if reference is None else [reference])], cells=bool(protocol.cells))
     cell = find_start(protocol.start) if protocol.start else None
     if cell is not None and not cell.pbc.all():
         raise ForcefreeError(
@@ -106,10 +109,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     if pieces:
         pursuit_rows(table, models[0], pieces, propagators)
         table.save()
-    for how in propagators if protocol.reference is not None else ():
-        assert protocol.reference is not None
-        canonical_rows(table, models[0], protocol.reference, how, protocol.canonical)
-        table.save()
+    if protocol.reference is not None:
+        _canonical_parts(table, models[0], protocol.reference, propagators, protocol)
     if protocol.cells:
         runs = [*([] if reference is None else [reference]), *held_out]
         own = float(runs[0].provenance.get("timestep", 0.0)) if runs else 0.0
@@ -118,7 +119,21 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
         table.save()
 
 
-def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory]) -> None:
+def _canonical_parts(
+    table: Table, model: Forecaster, reference: Path, propagators: Sequence[Propagation], protocol: MaterialsProtocol
+) -> None:
+    """Canonical rollouts of the reference's own cell, and of a larger one where that is asked for."""
+    if protocol.large == 1:
+        blind_rows(table, model, reference, protocol.canonical)
+    for how in propagators:
+        if protocol.large == 1:
+            canonical_rows(table, model, reference, how, protocol.canonical)
+        else:
+            large_rows(table, model, reference, how, protocol.canonical, protocol.large)
+        table.save()
+
+
+def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory], *, cells: bool) -> None:
     """Refuse before the first forecast what would fail after many."""
     for model in models:
         if model.card.history_length > 1:
@@ -128,8 +143,10 @@ def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[
         if max(times) > model.card.t_max * (1.0 + 1e-9):
             raise ForcefreeError(f"{model.card.name} forecasts up to {model.card.t_max:g} fs, not {max(times):g} fs; ask for shorter times")
     for run in runs:
-        if not run.pbc.all():
-            raise ForcefreeError(f"'{run.name}' is not periodic in three directions; this benchmark is for crystals and liquids")
+        if run.pbc.any() and not run.pbc.all():
+            raise ForcefreeError(f"'{run.name}' is periodic in some directions only; this benchmark is for crystals, liquids and molecules")
+        if cells and not run.pbc.any():
+            raise ForcefreeError(f"'{run.name}' has no cell that could be repeated; leave --cells out")
 
 
 def single_step_rows(

@@ -135,6 +135,9 @@ def materials(
     replicas: Annotated[int, typer.Option(min=1, help="Canonical rollouts.")] = 4,
     duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",
     thermostat_time: Annotated[str, typer.Option(help="Relaxation time of CSVR.")] = "100fs",
+    large: Annotated[
+        int, typer.Option(min=1, help="Repeat the reference's cell in each direction and make one canonical rollout of that instead.")
+    ] = 1,
     cells: Annotated[list[int] | None, typer.Option(min=1, help="Repeats of the cell in each direction, for the table of speeds.")] = None,
     start: Annotated[str | None, typer.Option(help="Structure or bundled name of that cell; the runs' own if not given.")] = None,
     timestep: Annotated[str | None, typer.Option(help="Of the force network beside it, such as 1fs; the runs' own if not given.")] = None,
@@ -142,7 +145,7 @@ def materials(
     device: Annotated[str, typer.Option(help="cpu or cuda, for the table of speeds.")] = "cpu",
     output: Annotated[Path, typer.Option(help="JSON file of results to write.")] = Path("materials.json"),
 ) -> None:
-    """Judge a model of a periodic system: single steps, rollouts, averages, and speed as the cell grows.
+    """Judge a model of a crystal, a liquid or a molecule: single steps, rollouts, averages, and speed as the cell grows.
 
     Each part runs where its input is given. Single steps stand beside free flight, constant acceleration, and the reference at
     other time steps; canonical rollouts beside the reference and its own halves; speeds beside a network of like architecture
@@ -176,6 +179,7 @@ def materials(
         reference=reference,
         propagators=tuple(Propagation.parse(text) for text in propagator or ()),
         canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time)),
+        large=large,
         cells=tuple(cells or ()),
         start=start,
         timestep=None if timestep is None else femtoseconds(timestep),

@@ -12,6 +12,7 @@ from forcefree.graph import at_atoms
 from forcefree.models.segment_config import SegmentConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
+from forcefree.nn.even_pairs import PairList, even_pairs
 from forcefree.nn.far_charges import FarCharges
 from forcefree.nn.filter_table import FilterTable
 from forcefree.nn.lattice_waves import LatticeWaves
@@ -143,6 +144,7 @@ class RefinedNetwork(nn.Module):
         Returns:
             Shape (n_atoms, 3, outputs).
         """
+        separations, receiver, sender, degree = even_pairs(PairList(separations, receiver, sender, degree), len(velocities), self._cutoff)
         relative = (at_atoms(velocities, sender) - at_atoms(velocities, receiver)) * self._t_max
         distances, directions, motion = relative_motion(separations, relative)
         kind = species[receiver] * self._n_species + species[sender]
