@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk, molecule
+from ase import Atoms
+from ase.build import molecule
 from torch import Tensor
 
 from forcefree.data.h5md import read_store
@@ -17,10 +18,11 @@ from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
 from forcefree.simulation import simulate
-from forcefree.simulation.building import choose_compilation
 from forcefree.simulation.checkpoint import options_of_checkpoint
 from forcefree.simulation.choice import make_adaptive
-from forcefree.simulation.compiled import CompiledForecaster, can_compile, worth_compiling
+from forcefree.simulation.compilation import can_compile, choose_compilation, compiled_model, worth_compiling
+from forcefree.simulation.compiled import CompiledForecaster
+from forcefree.simulation.compiled_network import CompiledNetwork
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Direct
 from forcefree.state import State
@@ -41,6 +43,17 @@ def moving(copies: int) -> State:
     state = State.from_atoms([molecule("H2O")] * copies)
     generator = torch.Generator().manual_seed(copies)
     return state.with_(velocities=0.01 * torch.randn(state.n_atoms, 3, generator=generator, dtype=torch.float64))
+
+
+def ice() -> State:
+    """A disordered cell of water, and velocities."""
+    generator = torch.Generator().manual_seed(1)
+    shaken = Atoms("OHH" * 27, cell=[9.3] * 3, pbc=True)
+    sites = 3.1 * torch.cartesian_prod(*[torch.arange(3.0, dtype=torch.float64)] * 3)
+    arms = torch.tensor([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]], dtype=torch.float64)
+    shaken.positions = (sites[:, None] + arms).flatten(0, 1).numpy() + 0.1 * torch.randn(81, 3, generator=generator).numpy()
+    state = State.from_atoms([shaken])
+    return state.with_(velocities=0.01 * torch.randn(81, 3, generator=generator, dtype=torch.float64))
 
 
 @needs_compiler
@@ -158,9 +171,11 @@ def test_compiled_steps_that_are_halved_are_those_of_the_model() -> None:
     assert 0 < int(steppers[0].halved.min()) < int(steppers[0].halved.max())
 
 
-def test_long_runs_of_small_molecules_are_worth_it() -> None:
-    assert not worth_compiling(moving(2), 1000)
-    assert worth_compiling(moving(64), 100_000)
+def test_long_runs_are_worth_it(model: Forecaster) -> None:
+    assert not worth_compiling(model, moving(2), 1000)
+    assert worth_compiling(model, moving(64), 100_000)
+    assert not worth_compiling(model, ice(), 1000)
+    assert worth_compiling(model, ice(), 100_000)
 
 
 def test_the_choice_is_the_users_first(model: Forecaster) -> None:
@@ -173,8 +188,12 @@ def test_the_choice_is_the_users_first(model: Forecaster) -> None:
         assert choose_compilation(model, start, long.model_copy(update={"compile": wish})).compile is wish
 
 
-def test_crystals_and_machines_without_a_compiler_are_refused_in_a_sentence(model: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not can_compile(model, State.from_atoms([bulk("Cu")]))
+def test_surfaces_droplets_and_machines_without_a_compiler_are_refused_in_a_sentence(
+    model: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slab = ice()
+    assert not can_compile(model, slab.with_(pbc=torch.tensor([[True, True, False]])))
+    assert not can_compile(model, slab.with_(cell=4.0 * slab.cell)), "a droplet has denser surroundings than its cell says"
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(ForcefreeError, match="cannot be compiled for this system here: that needs a C\\+\\+ compiler"):
@@ -186,12 +205,58 @@ def test_what_a_compiler_says_becomes_one_sentence(model: Forecaster, monkeypatc
         raise RuntimeError("no room\nlong story")
 
     monkeypatch.setattr(CompiledForecaster, "warm_up", fail)
-    monkeypatch.setattr("forcefree.simulation.building.can_compile", lambda *_: True)
+    monkeypatch.setattr("forcefree.simulation.compilation.can_compile", lambda *_: True)
     with pytest.raises(ForcefreeError, match=r"could not be compiled \(no room\); simulate without compilation"):
         simulate(model, molecule("H2O"), compile=True, **OPTIONS)
-    monkeypatch.setattr("forcefree.simulation.building.worth_compiling", lambda *_: True)
+    monkeypatch.setattr("forcefree.simulation.compilation.worth_compiling", lambda *_: True)
     said: list[str] = []
     plain = simulate(model, molecule("H2O"), compile=False, **OPTIONS)
     found = simulate(model, molecule("H2O"), notice=said.append, **OPTIONS)
     assert torch.equal(found.state.positions, plain.state.positions)
     assert said[1].endswith("simulate without compilation; going on without, at about half the speed")
+
+
+@needs_compiler
+def test_networks_of_periodic_cells_are_compiled_for_all_neighbourhoods(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2, "refinement_width": 8, "filter_width": 8, "charges": 2}
+    model = build_model(Card(name="c", model="trajcast", options=options, species=[1, 8], t_max=10.0, cutoff=4.0)).eval()
+    for parameter in model.parameters():
+        parameter.data = parameter.data + 0.1 * torch.randn(parameter.shape)
+    state = ice()
+    served = compiled_model(model, state, 1)
+    network = served.network
+    assert isinstance(network, CompiledNetwork)
+    plain, counted = network.network, []
+    monitored = network._compiled
+    network._compiled = lambda *given: counted.append(1) or monitored(*given)
+    generator = torch.Generator().manual_seed(2)
+    squeezed = state.with_(positions=0.6 * state.positions)
+    for start, compiled in ((state, True), (shaken(state, generator), True), (squeezed, False), (state.repeat(2), False)):
+        counted.clear()
+        with torch.inference_mode():
+            found, expected = served.propagate(start, 10.0), model.propagate(start, 10.0)
+        torch.testing.assert_close(found.positions, expected.positions, atol=1e-5, rtol=0.0)
+        assert float((found.positions - start.positions - 10.0 * start.velocities).abs().max()) > 1e-2
+        assert bool(counted) is compiled
+    assert plain is not model.network, "the model itself stays as it was"
+
+
+def shaken(state: State, generator: torch.Generator) -> State:
+    return state.with_(positions=state.positions + 0.1 * torch.randn(state.positions.shape, generator=generator, dtype=torch.float64))
+
+
+@needs_compiler
+def test_a_compiled_run_of_a_cell_resumes_bit_for_bit(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2, "refinement_width": 8, "filter_width": 8}
+    model = build_model(Card(name="calm", model="trajcast", options=options, species=[1, 8], t_max=10.0, cutoff=5.0)).eval()
+    model.set_scales(torch.full((2,), 0.01), torch.full((2,), 0.001))
+    chosen = OPTIONS | {"interval": 10.0, "propagator": "direct", "compile": True, "replicas": 1, "save_every": 10.0, "duration": 40.0}
+    whole = simulate(model, ice(), output=tmp_path / "whole.h5", **chosen)
+    simulate(model, ice(), output=tmp_path / "parts.h5", **(chosen | {"duration": 20.0}))
+    parts = simulate(model, ice(), output=tmp_path / "parts.h5", resume=True, **chosen)
+    assert torch.equal(parts.state.positions, whole.state.positions)
+    assert float((parts.state.positions - ice().positions).abs().max()) > 0.1
+    plain = simulate(model, ice(), **(chosen | {"compile": False}))
+    torch.testing.assert_close(parts.state.positions, plain.state.positions, atol=1e-5, rtol=0.0)

@@ -27,7 +27,7 @@ class PairList(NamedTuple):
     degree: int
 
 
-def even_pairs(pairs: PairList, n_atoms: int, cutoff: float) -> PairList:
+def even_pairs(pairs: PairList, n_atoms: int, cutoff: float, places: int | None = None) -> PairList:
     """The same pairs and, for every atom, so many of it with itself twice the cutoff away that all atoms have equally many.
 
     What is beyond the cutoff counts for nothing, and these stay there because an atom does not move against itself. Lists of
@@ -37,13 +37,16 @@ def even_pairs(pairs: PairList, n_atoms: int, cutoff: float) -> PairList:
         pairs: Of any number per atom.
         n_atoms: Receivers, those without pairs included.
         cutoff: Å.
+        places: How many pairs each atom shall have, as many as the most crowded one has where that is not given. A list with more
+            than that for an atom comes back as it is.
     """
     n_pairs = len(pairs.receiver)
     if pairs.degree or not n_pairs or torch.compiler.is_compiling():
         return pairs
     counts = torch.bincount(pairs.receiver, minlength=n_atoms)
-    degree = int(counts.max())
-    if n_atoms * degree - n_pairs > _MOST_EMPTY * n_pairs:
+    most = int(counts.max())
+    degree = most if places is None else places
+    if most > degree or (places is None and n_atoms * degree - n_pairs > _MOST_EMPTY * n_pairs):
         return pairs
     atoms = torch.arange(n_atoms, device=counts.device)
     rank = torch.arange(n_pairs, device=counts.device) - (counts.cumsum(0) - counts)[pairs.receiver]

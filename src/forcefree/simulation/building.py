@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeAlias
-
 import torch
-from ase import Atoms
 
 from forcefree.cells import check_cell
 from forcefree.errors import ForcefreeError
-from forcefree.graph import LARGEST_ALL_PAIRS
 from forcefree.models.forecaster import Forecaster
-from forcefree.reference.starts import check_structure, find_start
-from forcefree.simulation.beginning import first_steps, read_window, repeated
+from forcefree.simulation.beginning import first_steps, repeated
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import USUAL_HALVINGS, make_adaptive, make_propagator
-from forcefree.simulation.compiled import CompilationError, CompiledForecaster, can_compile, worth_compiling
+from forcefree.simulation.compilation import compiled_model
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
@@ -30,48 +23,6 @@ from forcefree.state import State
 from forcefree.streams import Streams
 from forcefree.temperature import degrees_of_freedom, kinetic_temperature
 from forcefree.velocities import HOTTEST, allowed, maxwell_boltzmann
-
-Start: TypeAlias = str | Path | Atoms | Sequence[Atoms] | State
-"""A structure file, a bundled or ASE name, one or more ASE structures, or a state."""
-
-
-def read_start(start: Start) -> State:
-    """The start as a state.
-
-    Raises:
-        ForcefreeError: If it cannot be read, has no atoms, or has positions that are not finite or overlap.
-    """
-    if isinstance(start, State):
-        return start
-    if isinstance(start, (str, Path)):
-        return State.from_atoms([find_start(str(start))])
-    if isinstance(start, Atoms):
-        return State.from_atoms([check_structure(start, "the start structure")])
-    return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(start)])
-
-
-def plan(options: SimulationOptions, propagator: Propagator) -> Schedule:
-    """The schedule that the options ask for with this propagator."""
-    return Schedule.plan(
-        interval=propagator.interval,
-        duration=options.duration,
-        equilibration=options.equilibration,
-        save_every=options.save_every,
-        log_every=options.log_every,
-    )
-
-
-def read_history(start: Start | tuple[State, ...], model: Forecaster) -> tuple[State, ...]:
-    """The frames that the start gives: the end of a trajectory for a model of several frames and a store, otherwise one.
-
-    Raises:
-        ForcefreeError: If it cannot be read or does not suit the model.
-    """
-    if isinstance(start, tuple) and start and all(isinstance(frame, State) for frame in start):
-        return tuple(frame for frame in start if isinstance(frame, State))
-    if model.card.history_length > 1 and isinstance(start, (str, Path)) and Path(start).suffix in (".h5", ".h5md"):
-        return read_window(Path(start), model.card)
-    return (read_start(start),)
 
 
 def build_engine(model: Forecaster, start: State, options: SimulationOptions, earlier: tuple[State, ...] = ()) -> tuple[Engine, Schedule]:
@@ -95,7 +46,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
         check_cell(cell, pbc, model.card.cutoff, "the start")
     model.card.check_temperature(options.temperature)
     propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
-    schedule = plan(options, propagator)
+    schedule = options.schedule(propagator.interval)
     for times in {schedule.frames_per_step: schedule.offsets}.values():
         _check_offsets(model, propagator, times)
     device = find_device(options.device)
@@ -105,7 +56,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     state = state.with_(time=torch.full_like(state.time, -schedule.equilibration * schedule.interval))
     served = model
     if options.compile:
-        served = _compiled(model, state, propagator.most_times(schedule.frames_per_step))
+        served = compiled_model(model, state, propagator.most_times(schedule.frames_per_step))
         propagator = make_propagator(served, options.propagator, options.interval, options.corrections)
     if options.tolerance is not None:
         freedom = degrees_of_freedom(state, options.conserved, bending=True)
@@ -120,40 +71,6 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
     return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, names=names), schedule
-
-
-def choose_compilation(model: Forecaster, start: State, options: SimulationOptions) -> SimulationOptions:
-    """Decide whether to compile where the options leave it open: where it can be done and the run is long enough."""
-    if options.compile is not None:
-        return options
-    propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
-    passes = propagator.passes * plan(options, propagator).total
-    batch = start.repeat(options.replicas)
-    worth = options.device == "cpu" and can_compile(model, start) and worth_compiling(batch, passes)
-    return options.model_copy(update={"compile": worth})
-
-
-def _compiled(model: Forecaster, state: State, most_times: int) -> CompiledForecaster:
-    """The model compiled for this batch, warmed up.
-
-    Raises:
-        CompilationError: If it cannot be compiled, or the compiler fails.
-    """
-    if not can_compile(model, state):
-        raise CompilationError(
-            f"model {model.card.name} cannot be compiled for this system here: that needs a C++ compiler (g++), a model of one frame and "
-            f"isolated molecules of at most {LARGEST_ALL_PAIRS} atoms; simulate without compilation"
-        )
-    served = CompiledForecaster(model, state, most_times)
-    served.eval()
-    try:
-        served.warm_up()
-    except ForcefreeError:
-        raise
-    except Exception as error:  # whatever a compiler may say
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CompilationError(f"model {model.card.name} could not be compiled ({reason}); simulate without compilation") from error
-    return served
 
 
 def _begun(propagator: Window, state: State, options: SimulationOptions, history: tuple[State, ...]) -> State:

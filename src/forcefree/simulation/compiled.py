@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import copy
-import itertools
-import os
-import shutil
-import sys
 import warnings
-from types import FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from forcefree.errors import ForcefreeError
-from forcefree.graph import keeps_all_pairs
 from forcefree.models.forecaster import Departures, Forecaster
+from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
-
-_SECONDS_PER_PASS, _SECONDS_PER_ATOM = 2e-3, 4e-5
-_WORTH_WHILE = 90.0
-_NUMBERS = itertools.count()
-
-
-class CompilationError(ForcefreeError):
-    """A batch that cannot be compiled, or a compiler that failed."""
 
 
 class CompiledForecaster(Forecaster):
@@ -46,10 +32,8 @@ class CompiledForecaster(Forecaster):
         self._own = copy.deepcopy(model)  # compiled code reads pairs from the model, which other batches would replace
         self._batch, self._most_times, self._has_pairs = state, most_times, False
         # one thread: torch cannot compile sums over systems in float64 for several, and small molecules gain nothing by them
-        options: dict[str, Any] = {"cpp_wrapper": True, "cpp.threads": 1} if state.positions.device.type == "cpu" else {}
-        if hasattr(torch.compiler, "skip_all_guards_unsafe"):
-            options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
-        self._compiled: Any = torch.compile(_own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
+        options = compiler_options(state.positions.device)
+        self._compiled: Any = torch.compile(own_copy(self._advance), fullgraph=True, dynamic=False, options=options)
 
     @property
     def knows_energy(self) -> bool:
@@ -91,26 +75,3 @@ class CompiledForecaster(Forecaster):
 
     def _advance(self, positions: Tensor, velocities: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         return self._own.unchecked_forecast((self._batch.with_(positions=positions, velocities=velocities),), times)
-
-
-def _own_copy(method: Any) -> Any:
-    """The same method from a code object of its own.
-
-    Compiled code is kept with the code object that it came from. Nothing that a forecast depends on changes during a run, so the
-    checks that tell two users of the same code apart are left out, where torch can; they would cost as much as a third of a
-    small forecast. A code object for each forecaster keeps them apart for good.
-    """
-    code = method.__func__.__code__.replace(co_name=f"advance_{next(_NUMBERS)}")
-    return MethodType(FunctionType(code, method.__func__.__globals__), method.__self__)
-
-
-def can_compile(model: Forecaster, state: State) -> bool:
-    """Whether this batch of this model can run compiled on this machine."""
-    compiler = os.environ.get("CXX") or next((name for name in ("g++", "clang++") if shutil.which(name)), None)
-    on_cpu = state.positions.device.type == "cpu"
-    return sys.platform != "win32" and bool(compiler or not on_cpu) and model.card.history_length == 1 and keeps_all_pairs(state)
-
-
-def worth_compiling(state: State, passes: int) -> bool:
-    """Whether ``passes`` forecasts of this batch take much longer than a compilation."""
-    return passes * (_SECONDS_PER_PASS + _SECONDS_PER_ATOM * state.n_atoms) > _WORTH_WHILE

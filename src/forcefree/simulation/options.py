@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from forcefree.settings import Duration, Settings
 from forcefree.simulation.choice import PropagatorName
+from forcefree.simulation.schedule import Schedule
 from forcefree.simulation.thermostats import ThermostatName
 from forcefree.temperature import Conserved
 from forcefree.units import femtoseconds
@@ -109,3 +110,13 @@ class SimulationOptions(Settings):
         """What the dynamics keeps at zero."""
         rotation = self.rotation if self.rotation is not None else not self.draws_velocities
         return "momentum" if rotation else "momentum and rotation"
+
+    def schedule(self, interval: float) -> Schedule:
+        """What to do at which step, for steps of ``interval`` fs."""
+        return Schedule.plan(
+            interval=interval,
+            duration=self.duration,
+            equilibration=self.equilibration,
+            save_every=self.save_every,
+            log_every=self.log_every,
+        )

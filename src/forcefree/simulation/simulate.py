@@ -13,14 +13,15 @@ from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
-from forcefree.simulation.building import Start, build_engine, choose_compilation, read_history
+from forcefree.simulation.building import build_engine
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
-from forcefree.simulation.compiled import CompilationError
+from forcefree.simulation.compilation import CompilationError, choose_compilation
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
 from forcefree.simulation.recording import MemoryReporter
 from forcefree.simulation.run import Run
+from forcefree.simulation.start import Start, read_history
 from forcefree.state import State
 
 
