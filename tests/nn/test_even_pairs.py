@@ -45,6 +45,7 @@ def test_forecasts_and_gradients_are_those_of_the_bare_list(
         (positions.square().sum() + (100.0 * velocities).square().sum()).backward()
         return [positions.detach(), velocities.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
+    monkeypatch.setattr("forcefree.nn.even_pairs._MOST_EMPTY", 9.0)
     evened = found()
     monkeypatch.setattr(network, "even_pairs", bare)
     plain = found()
@@ -55,14 +56,17 @@ def test_forecasts_and_gradients_are_those_of_the_bare_list(
 
 
 def test_every_atom_gets_its_pairs_and_then_itself_far_away() -> None:
-    separations = torch.arange(12.0).view(4, 3)
-    receiver, sender = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 0, 2])
+    separations = torch.arange(21.0).view(7, 3)
+    receiver, sender = torch.tensor([0, 0, 1, 2, 2, 3, 3]), torch.tensor([1, 2, 0, 0, 3, 2, 2])
     evened = even_pairs(PairList(separations, receiver, sender, 0), 4, CUTOFF)
     assert evened.degree == 2
     assert evened.receiver.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert evened.sender.tolist() == [1, 2, 0, 1, 2, 2, 2, 3]
-    assert torch.equal(evened.separations[[0, 1, 2, 6]], separations)
-    assert (evened.separations[[3, 4, 5, 7]].norm(dim=-1) == 2.0 * CUTOFF).all()
+    assert evened.sender.tolist() == [1, 2, 0, 1, 0, 3, 2, 2]
+    assert torch.equal(evened.separations[[0, 1, 2, 4, 5, 6, 7]], separations)
+    assert float(evened.separations[3].norm()) == 2.0 * CUTOFF
+    roomy = even_pairs(PairList(separations, receiver, sender, 0), 4, CUTOFF, places=3)
+    assert roomy.degree == 3
+    assert even_pairs(PairList(separations, receiver, sender, 0), 4, CUTOFF, places=1).degree == 0
 
 
 def test_lists_that_are_even_empty_or_very_uneven_come_back() -> None:

@@ -55,7 +55,7 @@ def supercell(atoms: Atoms, repeats: int, temperature: float, seed: int = 0) -> 
 
 
 def measure_size(
-    model: Forecaster, atoms: Atoms, how: Propagation, timestep: float | None, budget: float, device: str = "cpu"
+    model: Forecaster, atoms: Atoms, how: Propagation, timestep: float | None, budget: float, device: str = "cpu", *, compiled: bool = False
 ) -> SizeSpeed:
     """Time a forecaster in NVT, and the force network where a time step is given.
 
@@ -66,12 +66,13 @@ def measure_size(
         timestep: Of the force network, fs, or None to leave it out.
         budget: Seconds for each of the two, about.
         device: ``cpu`` or ``cuda``.
+        compiled: Run compiled forecasts; the force network never does.
     """
     state = State.from_atoms([atoms])
     options = SimulationOptions.parse(
         {
             "ensemble": "nvt", "temperature": 300.0, "velocities": "start", "duration": 1e6, "propagator": how.name,
-            "interval": how.interval, "corrections": how.corrections, "compile": False, "device": device,
+            "interval": how.interval, "corrections": how.corrections, "compile": compiled, "device": device,
         },
         "benchmark",
     )  # fmt: skip

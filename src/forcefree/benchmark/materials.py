@@ -27,6 +27,8 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 from forcefree.reference.starts import find_start
 from forcefree.simulation.building import find_device
+from forcefree.simulation.compilation import can_compile
+from forcefree.state import State
 
 _GROUPS = 4
 """Disjoint sets of held-out runs at most, whose scatter is the error of a row."""
@@ -215,6 +217,12 @@ def size_rows(
             first = how is propagators[0]
             one = measure_size(model, atoms, how, timestep if first else None, _BUDGET, device)
             _size_row(table, one, how, timestep, device)
+            if device == "cpu" and can_compile(model, State.from_atoms([atoms])):
+                fast = measure_size(model, atoms, how, None, _BUDGET, compiled=True)
+                label = f"{one.atoms} atoms, {how.label}, compiled"
+                table.add(f"{label}: speed by processor time", fast.nanoseconds, "ns/day", seeds=1)
+                if one.forced is not None:
+                    table.add(f"{label}: over the force network, which is not", fast.nanoseconds / one.forced, "x", seeds=1)
             table.save()
             if first:
                 found.append(one)

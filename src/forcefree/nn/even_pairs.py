@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_MOST_EMPTY = 1.0
+_MOST_EMPTY = 0.3
 """Empty places for each pair; where there would be more, filling them costs more than it saves."""
 
 

@@ -80,8 +80,8 @@ class SimulationOptions(Settings):
     """Stop replicas that leave the world that the model was trained in."""
 
     compile: bool | None = None
-    """Run forecasts as compiled code: half a minute at the start, then about twice as fast. By default where it can be done and
-    the run is long enough to gain by it. Needs a C++ compiler on a CPU."""
+    """Run forecasts as compiled code: half a minute at the start, or a whole one for crystals and liquids, then about twice as
+    fast. By default where it can be done and the run is long enough to gain by it. Needs a C++ compiler on a CPU."""
 
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
