@@ -65,6 +65,10 @@ def test_resume_extends(files: Path) -> None:
 
     assert _run("--duration", "100fs", *common).exit_code == 0
     result = _run("--duration", "200fs", *common, "--resume")
+    assert "nothing was left to do" not in result.output
+    again = _run("--duration", "200fs", *common, "--resume")
+    assert again.exit_code == 0
+    assert "nothing was left to do" in again.output
 
     assert result.exit_code == 0, result.output
     assert [len(t) for t in read_store(files / "t.h5")] == [11]

@@ -144,7 +144,8 @@ def _tell_end(result: Simulation) -> None:
     if result.energy_drift:
         rates = list(result.energy_drift.values())
         typer.echo(f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {len(rates)} replicas")
+    speed = f"{result.ns_per_day:.1f} ns/day in all" if result.ns_per_day else "nothing was left to do"
     typer.echo(
         f"{result.state.n_systems} replicas to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "
-        f"{result.propagator['interval']:g} fs{lost}; {result.ns_per_day:.1f} ns/day in all; frames in {result.output}, log in {result.log}"
+        f"{result.propagator['interval']:g} fs{lost}; {speed}; frames in {result.output}, log in {result.log}"
     )

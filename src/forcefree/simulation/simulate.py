@@ -10,6 +10,7 @@ from typing import Any
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
+from forcefree.graph import keeps_all_pairs
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
@@ -116,7 +117,7 @@ def simulate(
     chosen = choose_compilation(forecaster, state, wanted)
     tell = notice or (lambda _: None)
     if chosen.compile:
-        tell(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about half a minute")
+        tell(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about {'half a' if keeps_all_pairs(state) else 'a'} minute")
     try:
         engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     except CompilationError as error:
