@@ -15,7 +15,7 @@ from forcefree.nn.chebyshev import segment_basis, segment_nodes
 from forcefree.nn.even_pairs import PairList, even_pairs
 from forcefree.nn.far_charges import FarCharges
 from forcefree.nn.filter_table import FilterTable
-from forcefree.nn.lattice_waves import LatticeWaves
+from forcefree.nn.lattice_waves import FarField
 from forcefree.nn.pair_blocks import PairBlock
 from forcefree.nn.refinement import Look, TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
@@ -110,7 +110,7 @@ class RefinedNetwork(nn.Module):
         refined: tuple[Tensor, ...] = self.refinements[index](*features, *seen)
         return refined
 
-    def hear(self, look: int, features: tuple[Tensor, ...], waves: LatticeWaves | None, moved: Tensor | None = None) -> tuple[Tensor, ...]:
+    def hear(self, look: int, features: tuple[Tensor, ...], waves: FarField | None, moved: Tensor | None = None) -> tuple[Tensor, ...]:
         """Features with what the field of all charges of the cell adds to scalars and vectors, where the network has charges."""
         if waves is None:
             return features
@@ -127,7 +127,7 @@ class RefinedNetwork(nn.Module):
         sender: Tensor,
         scale: Tensor,
         degree: int,
-        waves: LatticeWaves | None = None,
+        waves: FarField | None = None,
     ) -> Tensor:
         """Coefficients of the forecast.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from forcefree.nn.lattice_waves import LatticeWaves
+from forcefree.nn.lattice_waves import FarField
 
 _POTENTIAL_UNIT, _FIELD_UNIT = 3.0, 10.0  # Å and Å², bring what water's charges give to order one
 
@@ -28,7 +28,7 @@ class FarCharges(nn.Module):
         for heard in (self.scalars_from_potentials, self.vectors_from_fields):
             nn.init.zeros_(heard.weight)
 
-    def forward(self, scalars: Tensor, vectors: Tensor, waves: LatticeWaves, moved: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, scalars: Tensor, vectors: Tensor, waves: FarField, moved: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Hear the field.
 
         Args:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from forcefree.errors import ForcefreeError
+from forcefree.nn.lattice_mesh import LatticeMesh, influence, mesh_sizes
 from forcefree.nn.padding import Padding
 from forcefree.state import State
 
 _SHORTEST = 4.5  # times one over the smearing: waves shorter than that have weights below 1e-4 of the long ones
 LARGEST_BLOCK = 1 << 24
 """Phases that are worked on at once where no gradients are recorded."""
+
+LARGE_SYSTEM = 600
+"""Atoms from which on a mesh is faster than the sum over waves."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,13 @@ class LatticeWaves:
         return [slice(first, first + width) for first in range(0, n_waves, width)]
 
 
+FarField: TypeAlias = LatticeWaves | LatticeMesh
+
+
 class ReciprocalLattice:
     """Finds the waves of states, and keeps what depends on their cells alone for as long as those stay the same.
+
+    Large systems get a mesh instead where neither gradients nor double precision are asked for.
 
     Args:
         smearing: Standard deviation of a charge in Å.
@@ -90,10 +100,12 @@ class ReciprocalLattice:
 
     def __init__(self, smearing: float) -> None:
         self._shortest, self._variance = _SHORTEST / smearing, smearing * smearing
+        self._smearing = smearing
         self._kept: _Lattice | None = None
+        self._mesh: tuple[Tensor, LatticeMesh] | None = None
 
-    def __call__(self, state: State, precision: torch.dtype) -> LatticeWaves:
-        """Waves for all systems of ``state``.
+    def __call__(self, state: State, precision: torch.dtype) -> FarField:
+        """Waves, or a mesh, for all systems of ``state``.
 
         Args:
             state: Periodic in all directions.
@@ -102,6 +114,8 @@ class ReciprocalLattice:
         Raises:
             ForcefreeError: If a system is not periodic in all directions.
         """
+        if precision == torch.float32 and not torch.is_grad_enabled() and int(state.sizes.max()) >= LARGE_SYSTEM:
+            return self._meshed(state)
         if self._kept is None or not self._kept.serves(state):
             self._kept = self._find(state)
         lattice = self._kept
@@ -109,6 +123,19 @@ class ReciprocalLattice:
         fractions = torch.einsum("ni,nij->nj", state.positions, lattice.rows[state.system])
         within = padding.pad((fractions - fractions.round())[None])
         return LatticeWaves(lattice.vectors.to(precision), lattice.weights.to(precision), lattice.indices, within, padding)
+
+    def _meshed(self, state: State) -> LatticeMesh:
+        """A mesh for the positions of a state; what depends on cells alone is kept."""
+        if self._mesh is None or self._mesh[0].shape != state.cell.shape or not torch.equal(self._mesh[0], state.cell):
+            check_cells(state)
+            sizes = tuple(mesh_sizes(cell, self._smearing) for cell in state.cell)
+            parts = zip(state.cell, sizes, strict=True)
+            influences = tuple(influence(cell, size, self._smearing, self._shortest).to(torch.float32) for cell, size in parts)
+            ends = state.sizes.cumsum(0).tolist()
+            atoms = tuple(slice(end - size, end) for end, size in zip(ends, state.sizes.tolist(), strict=True))
+            self._mesh = (state.cell, LatticeMesh(state.positions, torch.linalg.inv(state.cell), influences, sizes, atoms))
+        kept = self._mesh[1]
+        return replace(kept, fractions=torch.einsum("ni,nij->nj", state.positions, kept.rows[state.system]))
 
     def _find(self, state: State) -> _Lattice:
         check_cells(state)

@@ -13,7 +13,7 @@ from forcefree.graph import find_pairs
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.even_pairs import PairList, even_pairs
-from forcefree.nn.lattice_waves import LatticeWaves
+from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField
 from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
 
@@ -52,7 +52,7 @@ class CompiledNetwork(nn.Module):
         sender: Tensor,
         scale: Tensor,
         degree: int,
-        waves: LatticeWaves | None = None,
+        waves: FarField | None = None,
     ) -> Tensor:
         """As :meth:`RefinedNetwork.forward`."""
         if len(velocities) == self._n_atoms:
@@ -71,7 +71,7 @@ class CompiledNetwork(nn.Module):
         receiver: Tensor,
         sender: Tensor,
         scale: Tensor,
-        waves: LatticeWaves | None,
+        waves: FarField | None,
     ) -> Tensor:
         result: Tensor = self.network(separations, velocities, species, receiver, sender, scale, self._places, waves)
         return result
@@ -89,7 +89,10 @@ def places_of(model: Forecaster, state: State) -> int:
 
 def can_compile_network(model: Forecaster, state: State) -> bool:
     """Whether a batch of systems that are periodic in all directions has as many neighbours as its density says, and not too many."""
-    if not bool(state.pbc.all()) or not isinstance(getattr(model, "network", None), RefinedNetwork):
+    network = getattr(model, "network", None)
+    if not bool(state.pbc.all()) or not isinstance(network, RefinedNetwork):
+        return False
+    if len(network.far) and int(state.sizes.max()) >= LARGE_SYSTEM:  # whose Fourier transforms gain nothing
         return False
     places = places_of(model, state)
     if places * state.n_atoms > _MOST_PLACES:

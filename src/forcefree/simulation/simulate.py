@@ -117,7 +117,9 @@ def simulate(
     chosen = choose_compilation(forecaster, state, wanted)
     tell = notice or (lambda _: None)
     if chosen.compile:
-        tell(f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about {'half a' if keeps_all_pairs(state) else 'a'} minute")
+        tell(
+            f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about {'half a' if keeps_all_pairs(state) else 'a'} minute"
+        )
     try:
         engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     except CompilationError as error:
