@@ -2,13 +2,14 @@
 
     python molecules.py --output molecules.yaml
 
-Closed-shell molecules of ASE's G2 collection and those that grow, bond by bond, from one heavy atom; H, C, N and O, three to nine atoms.
+Closed-shell molecules of ASE's G2 collection and those that grow, bond by bond, from one heavy atom; H, C, N and O, three to nine atoms
+or as many as asked for.
 Each is relaxed with GFN2-xTB and shaken for 0.3 ps at 700 K; one that does not keep its bonds is left out. What is written
 is the ``start`` list of ``reference.yaml`` and the ``held_out`` list of ``train.yaml``. Takes about five minutes.
 
 The list of ``more.yaml``, none of which is in ``reference.yaml``, is
 
-    python molecules.py --beside reference.yaml --molecules 350 --held-out 0 --largest 12 --output more-molecules.yaml
+    python molecules.py --beside reference.yaml --molecules 300 --held-out 0 --largest 12 --output more-molecules.yaml
 """
 
 from __future__ import annotations

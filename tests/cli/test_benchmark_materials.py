@@ -98,6 +98,7 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
         (["--held-out", "held-out.h5", "--peer", "none.yaml"], "none.yaml"),
         (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),
         (["--reference", "missing.h5"], "missing.h5"),
+        (["--large", "2", "--held-out", "held-out.h5"], "a larger cell needs canonical runs of a periodic system"),
         (["--cells", "2", "--start", "ethanol"], "the start 'ethanol' is not periodic in three directions"),
     ],
 )

@@ -46,7 +46,17 @@ def test_forecasts_and_gradients_are_those_of_the_bare_list(
         return [positions.detach(), velocities.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
     monkeypatch.setattr("forcefree.nn.even_pairs._MOST_EMPTY", 9.0)
+    degrees = []
+
+    def spy(pairs: PairList, n_atoms: int, cutoff: float) -> PairList:
+        evened = even_pairs(pairs, n_atoms, cutoff)
+        degrees.append((pairs.degree, evened.degree))
+        return evened
+
+    monkeypatch.setattr(network, "even_pairs", spy)
     evened = found()
+    assert degrees[0][0] == 0
+    assert degrees[0][1] > 0
     monkeypatch.setattr(network, "even_pairs", bare)
     plain = found()
     assert len(evened) == len(plain) > 10
@@ -77,3 +87,21 @@ def test_lists_that_are_even_empty_or_very_uneven_come_back() -> None:
     assert even_pairs(empty, 3, CUTOFF) is empty
     even = PairList(separations, torch.tensor([0, 0, 1, 1]), torch.tensor([1, 1, 0, 0]), 2)
     assert even_pairs(even, 2, CUTOFF) is even
+
+
+def test_blocks_and_tables_know_the_places_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"channels": 8, "layers": 1, "refinements": 2, "nodes": 3, "refinement_width": 8, "filter_width": 8}
+    model = build_model(Card(name="e", model="trajcast", options=options, species=[1, 8], t_max=10.0, cutoff=CUTOFF)).double().eval()
+    generator = torch.Generator().manual_seed(5)
+    for parameter in model.parameters():
+        parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    model.tabulate()
+    monkeypatch.setattr("forcefree.nn.even_pairs._MOST_EMPTY", 9.0)
+    monkeypatch.setattr("forcefree.nn.pair_blocks.LARGEST_BLOCK", 50)
+    state, ends = crowd(), []
+    for method in (even_pairs, bare):
+        monkeypatch.setattr(network, "even_pairs", method)
+        with torch.inference_mode():
+            ends.append(model.propagate(state, 10.0).positions)
+    assert float((ends[0] - state.positions - 10.0 * state.velocities).abs().max()) > 1e-3
+    torch.testing.assert_close(ends[0], ends[1], rtol=0.0, atol=1e-9)

@@ -87,4 +87,25 @@ def test_forecasts_hardly_notice(monkeypatch: pytest.MonkeyPatch) -> None:
             ends.append(model.propagate(state, 10.0).positions)
     gone = float((ends[0] - state.positions - 10.0 * state.velocities).abs().max())
     assert gone > 1e-3
-    assert float((ends[1] - ends[0]).abs().max()) < 1e-4 * gone
+    assert 0.0 < float((ends[1] - ends[0]).abs().max()) < 1e-4 * gone
+
+
+def test_another_batch_of_the_same_cells_is_another_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lattice_waves, "LARGE_SYSTEM", 1)
+    lattice, charges = ReciprocalLattice(SMEARING), torch.randn(70, 2, generator=torch.Generator().manual_seed(1))
+    for sizes in ((30, 40), (40, 30)):
+        state = State.from_atoms([gas(size, 0) for size in sizes])
+        with torch.no_grad():
+            found = lattice(state, torch.float32).field(charges).double()
+            expected = lattice(state, torch.float64).field(charges.double())
+        assert float((found - expected).abs().max()) < 1e-4 * float(expected.abs().max())
+
+
+def test_autocast_leaves_the_mesh_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lattice_waves, "LARGE_SYSTEM", 1)
+    state, charges = State.from_atoms([gas(40, 0)]), torch.randn(40, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        mesh = ReciprocalLattice(SMEARING)(state, torch.float32)
+        plain = mesh.field(charges)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(mesh.field(charges), plain)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from ase import Atoms, units
+from ase.data import atomic_numbers
 
 from forcefree.analysis.energies import potential_energies
 from forcefree.analysis.pieces import Piece
@@ -83,13 +84,23 @@ def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) ->
     return found, float(np.std([distance(*draw) for draw in draws]))
 
 
+def structure_label(runs: Sequence[Trajectory]) -> str:
+    """What :func:`radial_distance` is called in a table."""
+    return "RDF L1 distance" if runs[0].pbc.all() else "pair distances, L1 distance"
+
+
 def _counted(runs: Sequence[Trajectory], reach: float) -> tuple[Floats, Floats]:
     """Pair counts of each run and those of an ideal gas, by several pieces of it: sharp peaks need many frames."""
     found = []
     for index, run in enumerate(runs):
         size = -(-len(run) // min(_PIECES, -(-len(run) // _FRAMES)))
         found.append(pair_distances([Piece(index, run.frames(first, first + size)) for first in range(0, len(run), size)], reach))
-    return np.stack([one.counts.sum(axis=0) for one in found]), np.stack([one.ideal.sum(axis=0) for one in found])
+    ideal = np.stack([one.ideal.sum(axis=0) for one in found])
+    for row, name in enumerate(found[0].names):  # as in a cell of many: of n equal atoms each has n others, not n - 1
+        first, second = name.split("-")
+        same = int((runs[0].numbers == atomic_numbers[first]).sum())
+        ideal[:, row] *= same / (same - 1) if first == second else 1.0
+    return np.stack([one.counts.sum(axis=0) for one in found]), ideal
 
 
 def _counted_apart(runs: Sequence[Trajectory], reach: float) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from typing import Any
 from forcefree.analysis.motion import conserved_by
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.study import analyze
-from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of
+from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of, structure_label
 from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
@@ -73,24 +73,24 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
 def blind_rows(table: Table, model: Forecaster, reference: Path, run: CanonicalRun) -> None:
     """What becomes of the same starts in straight flight, the row without skill, within 1 ps.
 
+    How many a guard stops, and the structure of all where no guard is on duty; nothing where the reference does not say its temperature.
+
     Raises:
-        ForcefreeError: As :func:`canonical_rows`.
+        ForcefreeError: If the reference cannot be read or holds several temperatures.
     """
     sample = load_sample(reference)
     runs, temperature = list(sample.whole), sample.temperature
     if temperature is None:
         return
     label = f"{run.replicas} x {_BLIND / 1000:g} ps at {temperature:g} K, no skill, free flight"
-    flight = FreeFlight(model.card)
+    flight = FreeFlight(model.card.model_copy(update={"fixed_times": None}))
     step = min(_BLIND_STEP, model.card.t_max)
-    flown = _roll(
-        flight, runs, run, temperature, None, duration=whole_steps(_BLIND, step), propagator="direct", interval=step, save_every=step
-    )
-    table.add(f"{label}: replicas lost", len(flown.stopped), f"of {run.replicas}", seeds=run.replicas)
-    kept = [each for index, each in enumerate(flown.trajectories()) if index not in flown.stopped]
-    if kept:
-        distance, error = radial_distance(kept, runs)
-        table.add(f"{label}: {_structure(runs)}", distance, "%", seeds=len(kept), error=error)
+    options = {"duration": whole_steps(_BLIND, step), "propagator": "direct", "interval": step, "save_every": step}
+    stopped = _roll(flight, runs, run, temperature, None, **options).stopped
+    table.add(f"{label}: replicas lost", len(stopped), f"of {run.replicas}", seeds=run.replicas)
+    flown = list(_roll(flight, runs, run, temperature, None, guards=False, **options).trajectories())
+    distance, error = radial_distance(flown, runs)
+    table.add(f"{label}, without guards: {structure_label(runs)}", distance, "%", seeds=len(flown), error=error)
 
 
 def _roll(
@@ -108,10 +108,6 @@ def _roll(
         output=output,
         **options,
     )
-
-
-def _structure(runs: list[Trajectory]) -> str:
-    return "RDF L1 distance" if runs[0].pbc.all() else "pair distances, L1 distance"
 
 
 def spacing_of(interval: float, reference: float) -> float:
@@ -134,7 +130,7 @@ def whole_steps(duration: float, interval: float) -> float:
 
 
 def _rows(table: Table, label: str, output: Path, reference: Path, runs: list[Trajectory]) -> None:
-    ours, noun = list(read_store(output)), _structure(runs)
+    ours, noun = list(read_store(output)), structure_label(runs)
     distance, error = radial_distance(ours, runs)
     table.add(f"{label}: {noun}", distance, "%", at_most=2.0, seeds=len(ours), error=error)
     if len(runs) > 1:

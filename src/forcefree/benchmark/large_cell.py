@@ -17,15 +17,15 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
 from forcefree.simulation.simulate import simulate
 
-_WARM_UP = 1000.0
+_WARM_UP = 2000.0
 _PIECES = 4
 
 
 def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagation, run: CanonicalRun, repeats: int) -> None:
     """One canonical rollout of the reference's cell repeated in all directions, with velocities of its own.
 
-    Radial distribution functions and temperatures are set beside those of the small cell, which they equal in the limit of large
-    systems; errors are over pieces of the rollout.
+    Radial distribution functions and temperatures are set beside those of the small cell, but for what its size does to them;
+    errors are over pieces of the rollout.
 
     Args:
         table: Gets the rows.
@@ -53,8 +53,8 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
     if found.stopped:
         return
     ours = next(iter(found.trajectories()))
-    size = max(1, len(ours) // _PIECES)
-    pieces = [ours.frames(first, first + size) for first in range(0, size * _PIECES, size)]
+    size = -(-len(ours) // _PIECES)
+    pieces = [ours.frames(first, first + size) for first in range(0, len(ours), size)]
     distance, error = radial_distance(pieces, runs)
     table.add(f"{label}: RDF L1 distance from the small cell", distance, "%", at_most=2.0, seeds=len(pieces), error=error)
     warm = [run_temperatures(piece, conserved_by([ours])) for piece in pieces]

@@ -1,8 +1,9 @@
-"""``forcefree benchmark materials``: a model of a periodic system, judged part by part."""
+"""``forcefree benchmark materials``: a model of a crystal, a liquid or a molecule, judged part by part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig, ReferenceConfig
 from forcefree.reference.starts import find_start
 from forcefree.simulation.building import find_device
-from forcefree.simulation.compilation import can_compile
+from forcefree.simulation.compilation import CompilationError, can_compile
 from forcefree.state import State
 
 _GROUPS = 4
@@ -96,7 +97,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     held_out = [] if protocol.held_out is None else list(read_store(protocol.held_out))
     reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
     times = sorted(protocol.times) or [min(model.card.t_max for model in models)]
-    _check(models, times, [*held_out[:1], *([] if reference is None else [reference])], cells=bool(protocol.cells))
+    _check(models, times, [*held_out[:1], *([] if reference is None else [reference])])
+    _check_cells(protocol, reference, held_out)
     cell = find_start(protocol.start) if protocol.start else None
     if cell is not None and not cell.pbc.all():
         raise ForcefreeError(
@@ -135,7 +137,16 @@ def _canonical_parts(
         table.save()
 
 
-def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory], *, cells: bool) -> None:
+def _check_cells(protocol: MaterialsProtocol, reference: Trajectory | None, held_out: Sequence[Trajectory]) -> None:
+    """Refuse to repeat a cell that is not there."""
+    if protocol.large > 1 and (reference is None or not reference.pbc.all()):
+        raise ForcefreeError("a larger cell needs canonical runs of a periodic system; give a --reference of one, or leave --large out")
+    runs = [*([] if reference is None else [reference]), *held_out[:1]]
+    if protocol.cells and protocol.start is None and not runs[0].pbc.all():
+        raise ForcefreeError(f"'{runs[0].name}' has no cell that could be repeated; give a --start that has one, or leave --cells out")
+
+
+def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory]) -> None:
     """Refuse before the first forecast what would fail after many."""
     for model in models:
         if model.card.history_length > 1:
@@ -147,8 +158,6 @@ def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[
     for run in runs:
         if run.pbc.any() and not run.pbc.all():
             raise ForcefreeError(f"'{run.name}' is periodic in some directions only; this benchmark is for crystals, liquids and molecules")
-        if cells and not run.pbc.any():
-            raise ForcefreeError(f"'{run.name}' has no cell that could be repeated; leave --cells out")
 
 
 def single_step_rows(
@@ -218,11 +227,9 @@ def size_rows(
             one = measure_size(model, atoms, how, timestep if first else None, _BUDGET, device)
             _size_row(table, one, how, timestep, device)
             if device == "cpu" and can_compile(model, State.from_atoms([atoms])):
-                fast = measure_size(model, atoms, how, None, _BUDGET, compiled=True)
-                label = f"{one.atoms} atoms, {how.label}, compiled"
-                table.add(f"{label}: speed by processor time", fast.nanoseconds, "ns/day", seeds=1)
-                if one.forced is not None:
-                    table.add(f"{label}: over the force network, which is not", fast.nanoseconds / one.forced, "x", seeds=1)
+                with suppress(CompilationError):
+                    fast = measure_size(model, atoms, how, None, _BUDGET, compiled=True)
+                    table.add(f"{one.atoms} atoms, {how.label}, compiled: speed by processor time", fast.nanoseconds, "ns/day", seeds=1)
             table.save()
             if first:
                 found.append(one)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from forcefree.analysis.verdict import mean_and_error
-from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance
+from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance, structure_label
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
 from forcefree.data.trajectory import Trajectory
@@ -47,7 +47,9 @@ def pursuit_rows(table: Table, model: Forecaster, pieces: Sequence[Trajectory], 
     if len(names) > 1:
         sides = [[piece for piece in pieces if piece.name in names[half::2]] for half in (0, 1)]
         distance, error = radial_distance(*sides)
-        table.add(f"{label}, one half of the runs beside the other: RDF L1 distance", distance, "%", seeds=len(names), error=error)
+        table.add(
+            f"{label}, one half of the runs beside the other: {structure_label(pieces)}", distance, "%", seeds=len(names), error=error
+        )
     _compare(table, f"{label}, no skill, free flight", [free_flight(piece) for piece in pieces], pieces)
     for how in propagators:
         named = f"{label}, {how.label}"
@@ -76,7 +78,7 @@ def _compare(table: Table, label: str, found: Sequence[Trajectory], truth: Seque
     mean, error = mean_and_error(away)
     table.add(f"{label}: distance from the true atom at the end, rms", mean, "Å", seeds=len(away), error=error)
     distance, spread = radial_distance(found, truth)
-    table.add(f"{label}: RDF L1 distance", distance, "%", seeds=len(found), error=spread)
+    table.add(f"{label}: {structure_label(truth)}", distance, "%", seeds=len(found), error=spread)
     warmer = [float(temperatures(one).mean() / temperatures(other).mean() - 1.0) for one, other in zip(found, truth, strict=True)]
     mean, error = mean_and_error([100.0 * value for value in warmer])
     table.add(f"{label}: temperature, deviation", mean, "%", seeds=len(warmer), error=error)

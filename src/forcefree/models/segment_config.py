@@ -39,4 +39,4 @@ class SegmentConfig(Settings):
 
     charges: int = Field(default=0, ge=0)
     """Latent charges per atom that act through the whole periodic cell, for liquids and crystals of ions or dipoles (not in the ``paper``
-    preset). The cost of their field grows with the square of the number of atoms."""
+    preset). In training the cost of their field grows with the square of the number of atoms, in simulations with the number."""

@@ -41,9 +41,11 @@ class LatticeMesh:
     def field(self, charges: Tensor, moved: Tensor | None = None) -> Tensor:
         """As :meth:`LatticeWaves.field`."""
         found = []
-        for system, atoms in enumerate(self.atoms):
-            shifts = charges.new_zeros(1, atoms.stop - atoms.start, 3) if moved is None else moved[:, atoms]
-            found.append(torch.stack([self._at_time(system, charges[atoms], shift) for shift in shifts]))
+        with torch.autocast(charges.device.type, enabled=False):
+            charges = charges.to(self.influences[0])
+            for system, atoms in enumerate(self.atoms):
+                shifts = charges.new_zeros(1, atoms.stop - atoms.start, 3) if moved is None else moved[:, atoms]
+                found.append(torch.stack([self._at_time(system, charges[atoms], shift) for shift in shifts]))
         return torch.cat(found, dim=1)
 
     def _at_time(self, system: int, charges: Tensor, shifts: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ class LatticeMesh:
         for block in blocks:
             spread = _outer(weights[block, 0], weights[block, 1], weights[block, 2])[..., None] * charges[block, None]
             mesh.index_add_(0, places[block].flatten(), spread.flatten(0, 1))
-        waves = torch.fft.rfftn(mesh.T.reshape(kinds, *size), dim=(1, 2, 3)) * self.influences[system].to(charges)
+        waves = torch.fft.rfftn(mesh.T.reshape(kinds, *size), dim=(1, 2, 3)) * self.influences[system]
         potential = torch.fft.irfftn(waves, s=size, dim=(1, 2, 3), norm="forward").reshape(kinds, -1).T.contiguous()
         to_space = (points[:, None] * rows.T).to(charges)
         seen = []

@@ -102,7 +102,7 @@ class ReciprocalLattice:
         self._shortest, self._variance = _SHORTEST / smearing, smearing * smearing
         self._smearing = smearing
         self._kept: _Lattice | None = None
-        self._mesh: tuple[Tensor, LatticeMesh] | None = None
+        self._mesh: tuple[Tensor, LatticeMesh] | None = None  # with the cells that it is for
 
     def __call__(self, state: State, precision: torch.dtype) -> FarField:
         """Waves, or a mesh, for all systems of ``state``.
@@ -126,16 +126,16 @@ class ReciprocalLattice:
 
     def _meshed(self, state: State) -> LatticeMesh:
         """A mesh for the positions of a state; what depends on cells alone is kept."""
-        if self._mesh is None or self._mesh[0].shape != state.cell.shape or not torch.equal(self._mesh[0], state.cell):
-            check_cells(state)
+        check_cells(state)
+        if self._mesh is None or not _same_cells(self._mesh[0], state.cell):
             sizes = tuple(mesh_sizes(cell, self._smearing) for cell in state.cell)
             parts = zip(state.cell, sizes, strict=True)
             influences = tuple(influence(cell, size, self._smearing, self._shortest).to(torch.float32) for cell, size in parts)
-            ends = state.sizes.cumsum(0).tolist()
-            atoms = tuple(slice(end - size, end) for end, size in zip(ends, state.sizes.tolist(), strict=True))
-            self._mesh = (state.cell, LatticeMesh(state.positions, torch.linalg.inv(state.cell), influences, sizes, atoms))
+            self._mesh = (state.cell, LatticeMesh(state.positions, torch.linalg.inv(state.cell), influences, sizes, ()))
         kept = self._mesh[1]
-        return replace(kept, fractions=torch.einsum("ni,nij->nj", state.positions, kept.rows[state.system]))
+        ends = state.sizes.cumsum(0).tolist()
+        atoms = tuple(slice(end - size, end) for end, size in zip(ends, state.sizes.tolist(), strict=True))
+        return replace(kept, fractions=torch.einsum("ni,nij->nj", state.positions, kept.rows[state.system]), atoms=atoms)
 
     def _find(self, state: State) -> _Lattice:
         check_cells(state)
@@ -177,9 +177,11 @@ class _Lattice:
 
     def serves(self, state: State) -> bool:
         """Whether a state has these cells and is used in the same mode."""
-        if self.for_inference != torch.is_inference_mode_enabled() or self.cell.shape != state.cell.shape:
-            return False
-        return self.cell.device == state.cell.device and torch.equal(self.cell, state.cell) and bool(state.pbc.all())
+        return self.for_inference == torch.is_inference_mode_enabled() and _same_cells(self.cell, state.cell) and bool(state.pbc.all())
+
+
+def _same_cells(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.device == other.device and torch.equal(one, other)
 
 
 def _half_space(cell: Tensor, shortest: float) -> Tensor:

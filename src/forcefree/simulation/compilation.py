@@ -9,6 +9,7 @@ import sys
 from forcefree.errors import ForcefreeError
 from forcefree.graph import LARGEST_ALL_PAIRS, keeps_all_pairs
 from forcefree.models.forecaster import Forecaster
+from forcefree.nn.lattice_waves import LARGE_SYSTEM
 from forcefree.simulation.choice import make_propagator
 from forcefree.simulation.compiled import CompiledForecaster
 from forcefree.simulation.compiled_network import can_compile_network, places_of, warm_up, with_compiled_network
@@ -64,8 +65,8 @@ def compiled_model(model: Forecaster, state: State, most_times: int) -> Forecast
     if not can_compile(model, state):
         raise CompilationError(
             f"model {model.card.name} cannot be compiled for this system here: that needs a C++ compiler (g++), a model of one frame, and "
-            f"isolated molecules of at most {LARGEST_ALL_PAIRS} atoms or cells of even density that are not too large; "
-            "simulate without compilation"
+            f"either isolated molecules of at most {LARGEST_ALL_PAIRS} atoms or, of a model that refines its forecast, periodic cells of "
+            f"even density, with charges below {LARGE_SYSTEM} atoms; simulate without compilation"
         )
     molecules = keeps_all_pairs(state)
     served = CompiledForecaster(model, state, most_times) if molecules else with_compiled_network(model, state)

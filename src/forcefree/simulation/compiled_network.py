@@ -13,7 +13,7 @@ from forcefree.graph import find_pairs
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.even_pairs import PairList, even_pairs
-from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField
+from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField, LatticeWaves
 from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
 
@@ -25,8 +25,8 @@ _MOST_PLACES = 1 << 19
 class CompiledNetwork(nn.Module):
     """The same coefficients as those of a network, to rounding, from one call of compiled code.
 
-    Every atom has the same number of places for its neighbours, so that the code serves whatever neighbours it has. Batches of
-    another size, and moments at which an atom has more neighbours than places, go to the network itself.
+    Every atom has the same number of places for its neighbours, so that the code serves whatever neighbours it has. Other batches,
+    passes that record gradients, and moments at which an atom of the batch has more neighbours than places, go to the network itself.
 
     Args:
         network: Its weights must not change any more.
@@ -40,6 +40,7 @@ class CompiledNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._n_atoms, self._places, self._cutoff = n_atoms, places, cutoff
+        self._kind: object = None  # of the first batch, for which the code is made
         options = compiler_options(device, torch.get_num_threads())
         self._compiled: Any = torch.compile(own_copy(self._through), fullgraph=True, dynamic=False, options=options)
 
@@ -55,13 +56,28 @@ class CompiledNetwork(nn.Module):
         waves: FarField | None = None,
     ) -> Tensor:
         """As :meth:`RefinedNetwork.forward`."""
-        if len(velocities) == self._n_atoms:
+        if self._serves(separations, velocities, waves):
             pairs = even_pairs(PairList(separations, receiver, sender, degree), self._n_atoms, self._cutoff, self._places)
             if pairs.degree == self._places:
                 result: Tensor = self._compiled(pairs.separations, velocities, species, pairs.receiver, pairs.sender, scale, waves)
                 return result
         coefficients: Tensor = self.network(separations, velocities, species, receiver, sender, scale, degree, waves)
         return coefficients
+
+    def _serves(self, separations: Tensor, velocities: Tensor, waves: FarField | None) -> bool:
+        """Whether this is the kind of batch that the code was compiled for, which compiled code itself does not look at."""
+        shape = (
+            None
+            if waves is None
+            else (waves.vectors.shape, waves.padding.n_systems, waves.padding.largest)
+            if isinstance(waves, LatticeWaves)
+            else ()
+        )
+        kind = (len(velocities), separations.dtype, separations.device, shape)
+        if torch.is_grad_enabled() or len(velocities) != self._n_atoms:
+            return False
+        self._kind = self._kind or kind
+        return kind == self._kind
 
     def _through(
         self,

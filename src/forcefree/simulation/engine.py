@@ -39,7 +39,8 @@ class Engine:
     A step is thermostat, propagator, thermostat, as the thermostat wants; then the angular momentum of isolated systems
     is put back to its initial value (under a thermostat that lets them rotate, to the value before the propagator), and
     the guards look. A replica that a guard stops stays at its last good state and keeps its place in the batch, so that
-    the arithmetic of the others is the same to the last bit.
+    the arithmetic of the others stays the same: to the last bit for isolated molecules, to rounding in periodic systems, whose lists
+    of pairs are as wide as the most crowded atom of the batch asks for.
 
     Args:
         propagator: The dynamics.

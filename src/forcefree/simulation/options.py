@@ -41,7 +41,7 @@ class SimulationOptions(Settings):
     """Copies of the start (of each, where there are several), each with velocities and random numbers of its own."""
 
     first_replica: int = Field(default=0, ge=0)
-    """Number of the first replica; replica n is the same in every batch."""
+    """Number of the first replica; replica n is the same in every batch, in crystals and liquids to rounding."""
 
     velocities: StartVelocities | None = None
     """Drawn at the temperature, or those of the start; drawn where there is a temperature when not given."""
