@@ -144,7 +144,12 @@ class RefinedNetwork(nn.Module):
         Returns:
             Shape (n_atoms, 3, outputs).
         """
-        separations, receiver, sender, degree = even_pairs(PairList(separations, receiver, sender, degree), len(velocities), self._cutoff)
+        pairs = even_pairs(PairList(separations, receiver, sender, degree), len(velocities), self._cutoff)
+        return self.coefficients(pairs, velocities, species, scale, waves)
+
+    def coefficients(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None) -> Tensor:
+        """The same from a list of pairs as it is; see :meth:`forward`."""
+        separations, receiver, sender, degree = pairs
         relative = (at_atoms(velocities, sender) - at_atoms(velocities, receiver)) * self._t_max
         distances, directions, motion = relative_motion(separations, relative)
         kind = species[receiver] * self._n_species + species[sender]

@@ -13,7 +13,8 @@ from forcefree.graph import find_pairs
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.even_pairs import PairList, even_pairs
-from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField, LatticeWaves
+from forcefree.nn.lattice_mesh import LatticeMesh
+from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField
 from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
 
@@ -42,7 +43,7 @@ class CompiledNetwork(nn.Module):
         self._n_atoms, self._places, self._cutoff = n_atoms, places, cutoff
         self._kind: object = None  # of the first batch, for which the code is made
         options = compiler_options(device, torch.get_num_threads())
-        self._compiled: Any = torch.compile(own_copy(self._through), fullgraph=True, dynamic=False, options=options)
+        self._compiled: Any = torch.compile(own_copy(network.coefficients), fullgraph=True, dynamic=False, options=options)
 
     def forward(
         self,
@@ -59,38 +60,19 @@ class CompiledNetwork(nn.Module):
         if self._serves(separations, velocities, waves):
             pairs = even_pairs(PairList(separations, receiver, sender, degree), self._n_atoms, self._cutoff, self._places)
             if pairs.degree == self._places:
-                result: Tensor = self._compiled(pairs.separations, velocities, species, pairs.receiver, pairs.sender, scale, waves)
+                result: Tensor = self._compiled(pairs, velocities, species, scale, waves)
                 return result
         coefficients: Tensor = self.network(separations, velocities, species, receiver, sender, scale, degree, waves)
         return coefficients
 
     def _serves(self, separations: Tensor, velocities: Tensor, waves: FarField | None) -> bool:
         """Whether this is the kind of batch that the code was compiled for, which compiled code itself does not look at."""
-        shape = (
-            None
-            if waves is None
-            else (waves.vectors.shape, waves.padding.n_systems, waves.padding.largest)
-            if isinstance(waves, LatticeWaves)
-            else ()
-        )
-        kind = (len(velocities), separations.dtype, separations.device, shape)
-        if torch.is_grad_enabled() or len(velocities) != self._n_atoms:
+        if torch.is_grad_enabled() or len(velocities) != self._n_atoms or isinstance(waves, LatticeMesh):
             return False
+        cells = None if waves is None else (waves.vectors.shape, waves.padding.n_systems, waves.padding.largest)
+        kind = (separations.dtype, separations.device, cells)
         self._kind = self._kind or kind
         return kind == self._kind
-
-    def _through(
-        self,
-        separations: Tensor,
-        velocities: Tensor,
-        species: Tensor,
-        receiver: Tensor,
-        sender: Tensor,
-        scale: Tensor,
-        waves: FarField | None,
-    ) -> Tensor:
-        result: Tensor = self.network(separations, velocities, species, receiver, sender, scale, self._places, waves)
-        return result
 
 
 def places_of(model: Forecaster, state: State) -> int:
