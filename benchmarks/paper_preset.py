@@ -33,6 +33,7 @@ from torch import Tensor
 from forcefree.memory import keep_freed_memory
 from forcefree.models.tensor_network import TensorNetwork
 from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.nn.pair_list import PairList
 from forcefree.units import BOLTZMANN, KINETIC_UNIT
 
 PARACETAMOL = """C -3.704 0.165 -0.280  C -2.378 -0.428 0.129  O -2.329 -1.500 0.721  N -1.311 0.358 -0.267  C 0.062 0.111 -0.058
@@ -74,7 +75,7 @@ def water() -> Atoms:
     return total
 
 
-def inputs(case: str) -> tuple[TensorNetwork, tuple[Tensor, ...], float]:
+def inputs(case: str) -> tuple[TensorNetwork, tuple[PairList, Tensor, Tensor, Tensor], float]:
     """Network, arguments of its forward pass, and the cutoff in Å."""
     atoms = {"molecule": molecule, "quartz": quartz, "water": water}[case]()
     nominal, wanted, _ = CASES[case]
@@ -87,9 +88,8 @@ def inputs(case: str) -> tuple[TensorNetwork, tuple[Tensor, ...], float]:
     network = TensorNetwork(config, len(elements), cutoff, 2)
     spread = np.sqrt(BOLTZMANN * 300.0 / (KINETIC_UNIT * atoms.get_masses()))[:, None]
     velocities = torch.randn(len(atoms), 3) * torch.tensor(spread, dtype=torch.float32)
-    pairs = [torch.tensor(values[near]) for values in (vector, receiver, sender)]
-    arguments = (pairs[0].float(), velocities, torch.tensor(species), pairs[1], pairs[2], torch.ones(len(atoms), 2))
-    return network, arguments, cutoff
+    pairs = PairList(torch.tensor(vector[near]).float(), torch.tensor(receiver[near]), torch.tensor(sender[near]), 0)
+    return network, (pairs, velocities, torch.tensor(species), torch.ones(len(atoms), 2)), cutoff
 
 
 def timed(work: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -124,19 +124,19 @@ def measure(case: str, compiled: bool, threads: int, repeats: int) -> dict[str, 
     torch.set_num_threads(threads)
     keep_freed_memory()
     network, arguments, cutoff = inputs(case)
-    result = {"cutoff": cutoff, "edges": float(len(arguments[0])), "atoms": float(len(arguments[1]))}
+    result = {"cutoff": cutoff, "edges": float(len(arguments[0].receiver)), "atoms": float(len(arguments[1]))}
     with torch.inference_mode():
         if compiled:
             network.compile_parts()
         before = _forget_peak_memory()
         begun = time.perf_counter()
-        network(*arguments, 0)
+        network(*arguments)
         result["first"] = time.perf_counter() - begun
         for _ in range(3):
-            network(*arguments, 0)
+            network(*arguments)
         result["memory"] = _peak_memory() - before
         count = repeats * (10 if case == "molecule" else 1)
-        result["processor"], result["wall"] = timed(lambda: network(*arguments, 0), count)
+        result["processor"], result["wall"] = timed(lambda: network(*arguments), count)
     return result
 
 

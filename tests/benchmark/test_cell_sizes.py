@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import copper
+from forcefree.benchmark import materials
 from forcefree.benchmark.cell_sizes import SizeSpeed, exponent, measure_size, supercell
 from forcefree.benchmark.like_force_network import ForceDynamics
 from forcefree.benchmark.propagation import Propagation
+from forcefree.benchmark.table import Table
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
+from forcefree.simulation.compilation import CompilationError
 from forcefree.state import State
 
 OPTIONS = {"channels": 8, "layers": 1, "refinements": 1, "refinement_width": 8}
@@ -64,3 +69,20 @@ def test_only_what_has_a_like_network_is_compared() -> None:
     with pytest.raises(ForcefreeError, match="for TrajCast with the fast preset only, not for mdtrajnet"):
         ForceDynamics(other, state, 2.0)
     assert measure_size(other, supercell(copper.crystal(), 1, 300.0), Propagation("direct", 10.0, None), 2.0, 0.05).forced is None
+
+
+def test_a_network_that_cannot_be_compiled_is_named_instead_of_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(*_: object, compiled: bool = False) -> SizeSpeed:
+        if compiled:
+            raise CompilationError("model tiny could not be compiled (no room); simulate without compilation")
+        return SizeSpeed(32, 0.1, 0.1, 1.0, 1.0, None, 0.1)
+
+    monkeypatch.setattr(materials, "measure_size", measure)
+    monkeypatch.setattr(materials, "can_compile", lambda *_: True)
+    table = Table("sizes", tmp_path)
+    materials.size_rows(table, model(), copper.crystal(), [Propagation("direct", 10.0, None)], [1], None)
+    assert table.rows
+    assert not any("compiled" in row.figure for row in table.rows)
+    assert "32 atoms, direct 10 fs, compiled: no row, because model tiny could not be compiled (no room)" in capsys.readouterr().err

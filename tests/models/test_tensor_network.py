@@ -11,6 +11,7 @@ from torch import Tensor
 
 from forcefree.models.tensor_network import TensorNetwork
 from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.nn.pair_list import PairList
 
 CUTOFF, OUTPUTS = 4.0, 3
 N_ATOMS = 9
@@ -43,7 +44,8 @@ def forecast(model: TensorNetwork, positions: Tensor, velocities: Tensor, specie
     precision = model.readout[0].weight.dtype
     scale = (0.5 + torch.arange(n_atoms)[:, None] * 0.1 + torch.arange(OUTPUTS)).to(precision)
     degree = n_atoms - 1 if every_pair else 0
-    return model(difference[receiver, sender].to(precision), velocities.to(precision), species, receiver, sender, scale, degree)
+    pairs = PairList(difference[receiver, sender].to(precision), receiver, sender, degree)
+    return model(pairs, velocities.to(precision), species, scale)
 
 
 def residual(one: Tensor, other: Tensor) -> float:

@@ -8,7 +8,8 @@ from torch import Tensor
 import forcefree.models.refined_network as network
 from forcefree.models.card import Card
 from forcefree.models.registry import build_model
-from forcefree.nn.even_pairs import PairList, even_pairs
+from forcefree.nn.even_pairs import even_pairs
+from forcefree.nn.pair_list import PairList
 from forcefree.state import State
 
 CUTOFF = 4.0

@@ -39,18 +39,30 @@ def test_a_name_that_fits_nothing_and_an_empty_rest_are_refused(named: list[Traj
         without(named, ["water", "heavy", "O"])
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_split_by_molecule_never_parts_the_runs_of_one(named: list[Trajectory], seed: int) -> None:
-    config = DataConfig(files=[Path("x.h5")], split="molecule", validation_fraction=0.34)
-    early, late = split(named, config, seed)
-    assert len({molecule_of(t) for t in late}) == 1
+@pytest.mark.parametrize("fraction", [0.02, 0.3, 0.6, 0.89])
+def test_a_split_by_molecule_never_parts_the_runs_of_one(named: list[Trajectory], fraction: float) -> None:
+    config = DataConfig(files=[Path("x.h5")], split="molecule", validation_fraction=fraction)
+    early, late = split(named, config, seed=1)
+    assert early
+    assert late
     assert not {molecule_of(t) for t in early} & {molecule_of(t) for t in late}
     assert len(early) + len(late) == 6
-    assert [t.name for t in split(named, config, seed)[1]] == [t.name for t in late]
+    assert [t.name for t in split(named, config, seed=2)[1]] == [t.name for t in late]
 
 
-def test_other_seeds_hold_out_other_molecules_and_one_molecule_is_too_few(named: list[Trajectory], trajectories: list[Trajectory]) -> None:
+def test_more_molecules_or_a_larger_fraction_hold_out_what_was_held_out(trajectories: list[Trajectory]) -> None:
+    runs = [replace(trajectories[0], provenance={"molecule": f"C{index}"}) for index in range(300)]
+
+    def held_out(count: int, fraction: float) -> set[str]:
+        config = DataConfig(files=[Path("x.h5")], split="molecule", validation_fraction=fraction)
+        return {molecule_of(run) for run in split(runs[:count], config, seed=0)[1]}
+
+    assert held_out(300, 0.1) & {molecule_of(run) for run in runs[:100]} == held_out(100, 0.1)
+    assert held_out(300, 0.1) < held_out(300, 0.2)
+    assert 35 < len(held_out(300, 0.2)) < 85
+
+
+def test_one_molecule_is_too_few_to_split(trajectories: list[Trajectory]) -> None:
     config = DataConfig(files=[Path("x.h5")], split="molecule", validation_fraction=0.34)
-    assert len({molecule_of(split(named, config, seed)[1][0]) for seed in range(12)}) > 1
     with pytest.raises(ForcefreeError, match=r"at least two molecules, not H2O alone; set data.split to trajectory"):
         split(trajectories, config, 0)

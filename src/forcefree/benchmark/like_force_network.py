@@ -10,6 +10,7 @@ from forcefree.graph import Neighbours
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.refined_network import RefinedNetwork
 from forcefree.models.trajcast_config import TrajCastConfig
+from forcefree.nn.pair_list import PairList
 from forcefree.state import State
 from forcefree.units import KINETIC_UNIT
 
@@ -56,8 +57,8 @@ class ForceDynamics:
 
     def _evaluate(self, state: State) -> Tensor:
         pairs = self._neighbours(state)
-        separations = pairs.vectors(state, state.positions).float()
-        forces: Tensor = self._network(separations, self._still, self._species, pairs.receiver, pairs.sender, self._scale, pairs.degree)
+        listed = PairList(pairs.vectors(state, state.positions).float(), pairs.receiver, pairs.sender, pairs.degree)
+        forces: Tensor = self._network(listed, self._still, self._species, self._scale)
         return forces[..., 0].double()
 
     def step(self) -> None:

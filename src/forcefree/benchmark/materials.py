@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import typer
 from ase import Atoms
 
 from forcefree.analysis.verdict import mean_and_error
@@ -227,15 +227,23 @@ def size_rows(
             one = measure_size(model, atoms, how, timestep if first else None, _BUDGET, device)
             _size_row(table, one, how, timestep, device)
             if device == "cpu" and can_compile(model, State.from_atoms([atoms])):
-                with suppress(CompilationError):
-                    fast = measure_size(model, atoms, how, None, _BUDGET, compiled=True)
-                    table.add(f"{one.atoms} atoms, {how.label}, compiled: speed by processor time", fast.nanoseconds, "ns/day", seeds=1)
+                _compiled_row(table, model, atoms, how)
             table.save()
             if first:
                 found.append(one)
     large = [one for one in found if one.atoms >= _LARGE]
     if len(large) > 1:
         table.add(f"exponent of the time of a step from {_LARGE} atoms on", exponent(large), "", at_most=1.1, seeds=len(large))
+
+
+def _compiled_row(table: Table, model: Forecaster, atoms: Atoms, how: Propagation) -> None:
+    label = f"{len(atoms)} atoms, {how.label}, compiled"
+    try:
+        fast = measure_size(model, atoms, how, None, _BUDGET, compiled=True)
+    except CompilationError as error:
+        typer.echo(f"{label}: no row, because {error}", err=True)
+        return
+    table.add(f"{label}: speed by processor time", fast.nanoseconds, "ns/day", seeds=1)
 
 
 def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | None, device: str) -> None:

@@ -12,11 +12,12 @@ from forcefree.graph import at_atoms
 from forcefree.models.segment_config import SegmentConfig
 from forcefree.nn.bases import GaussianBasis, envelope
 from forcefree.nn.chebyshev import segment_basis, segment_nodes
-from forcefree.nn.even_pairs import PairList, even_pairs
+from forcefree.nn.even_pairs import even_pairs
 from forcefree.nn.far_charges import FarCharges
 from forcefree.nn.filter_table import FilterTable
 from forcefree.nn.lattice_waves import FarField
 from forcefree.nn.pair_blocks import PairBlock
+from forcefree.nn.pair_list import PairList
 from forcefree.nn.refinement import Look, TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
@@ -118,34 +119,20 @@ class RefinedNetwork(nn.Module):
         heard: tuple[Tensor, Tensor] = self.far[look](scalars, vectors, waves, moved)
         return (*heard, *others)
 
-    def forward(
-        self,
-        separations: Tensor,
-        velocities: Tensor,
-        species: Tensor,
-        receiver: Tensor,
-        sender: Tensor,
-        scale: Tensor,
-        degree: int,
-        waves: FarField | None = None,
-    ) -> Tensor:
+    def forward(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None = None) -> Tensor:
         """Coefficients of the forecast.
 
         Args:
-            separations: Vectors from receiver to sender, Å, shape (n_pairs, 3).
+            pairs: Of atoms, within the cutoff at least.
             velocities: Å/fs, shape (n_atoms, 3); only differences between neighbours count.
             species: Index of each atom's element, shape (n_atoms,).
-            receiver: Shape (n_pairs,), sorted.
-            sender: Shape (n_pairs,).
             scale: Å, what a coefficient of one means for each atom and output, shape (n_atoms, outputs).
-            degree: Pairs per receiver where all have the same, otherwise 0.
             waves: Of the periodic cells, for a network with charges.
 
         Returns:
             Shape (n_atoms, 3, outputs).
         """
-        pairs = even_pairs(PairList(separations, receiver, sender, degree), len(velocities), self._cutoff)
-        return self.coefficients(pairs, velocities, species, scale, waves)
+        return self.coefficients(even_pairs(pairs, len(velocities), self._cutoff), velocities, species, scale, waves)
 
     def coefficients(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None) -> Tensor:
         """The same from a list of pairs as it is; see :meth:`forward`."""

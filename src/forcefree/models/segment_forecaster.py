@@ -12,6 +12,7 @@ from forcefree.models.refined_network import RefinedNetwork
 from forcefree.nn.chebyshev import segment_basis
 from forcefree.nn.frames import participation
 from forcefree.nn.lattice_waves import ReciprocalLattice, check_cells
+from forcefree.nn.pair_list import PairList
 from forcefree.state import State
 
 _CUTOFF_PER_SMEARING = 3.5  # beyond the cutoff less than one per cent of Coulomb's force is left for pairs
@@ -73,9 +74,8 @@ class SegmentForecaster(Forecaster):
         species = self.lookup[state.numbers]
         scale = self.scales[species] * self.log_gain.exp()[species]
         far = {"waves": self._lattice(state, precision)} if self._charged else {}
-        coefficients = self.network(
-            separations, state.velocities.to(precision), species, pairs.receiver, pairs.sender, scale, pairs.degree, **far
-        )
+        listed = PairList(separations, pairs.receiver, pairs.sender, pairs.degree)
+        coefficients = self.network(listed, state.velocities.to(precision), species, scale, **far)
         positions, velocities = self.decode(coefficients, times, state)
         among = participation(separations.norm(dim=-1), pairs.receiver, state.n_atoms, pairs.degree, self.card.cutoff)
         return Departures(positions, velocities, among)

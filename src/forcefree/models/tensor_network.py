@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.nn.bases import BesselBasis, envelope
+from forcefree.nn.pair_list import PairList
 from forcefree.nn.tensor_block import TensorBlock, block_kinds
 from forcefree.nn.tensor_coupling import harmonics
 from forcefree.nn.tensor_edges import Chunk, neighbourhoods
@@ -55,41 +56,30 @@ class TensorNetwork(nn.Module):
         self._table: RadialTable | None = None
         self._table_of: list[float] = []
 
-    def forward(
-        self,
-        separations: Tensor,
-        velocities: Tensor,
-        species: Tensor,
-        receiver: Tensor,
-        sender: Tensor,
-        scale: Tensor,
-        degree: int,  # noqa: ARG002
-    ) -> Tensor:
+    def forward(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor) -> Tensor:
         """Coefficients of the forecast.
 
         Args:
-            separations: Vectors from receiver to sender, Å, shape (n_pairs, 3).
+            pairs: Of atoms, within the cutoff at least; it makes no difference here whether all have as many.
             velocities: Å/fs, relative to the centre of mass, shape (n_atoms, 3).
             species: Index of each atom's element, shape (n_atoms,).
-            receiver: Shape (n_pairs,), sorted.
-            sender: Shape (n_pairs,).
             scale: Å, what a coefficient of one means for each atom and output, shape (n_atoms, outputs).
-            degree: Pairs per receiver where all have the same, otherwise 0; here neighbourhoods are cut out anyway.
 
         Returns:
             Shape (n_atoms, 3, outputs).
         """
+        separations, receiver, sender, _ = pairs
         distances = separations.square().sum(dim=-1).clamp_min(1e-12).sqrt()
         near = (distances < self._cutoff).nonzero()[:, 0]
         distances, separations, receiver, sender = distances[near], separations[near], receiver[near], sender[near]
         n_atoms = len(velocities)
         directions = harmonics(separations / distances[:, None]) * self._norm
         radial, weights = self._radial(distances)
-        pairs = neighbourhoods(receiver, sender, directions, radial, n_atoms)
+        near_pairs = neighbourhoods(receiver, sender, directions, radial, n_atoms)
         basis, velocity_harmonics = self.velocity(velocities, species)
         features = self._embed(species, basis, velocity_harmonics)
         for block, of_block in zip(self._chain, weights, strict=True):
-            features = block(features, pairs, of_block, basis, velocity_harmonics, species)
+            features = block(features, near_pairs, of_block, basis, velocity_harmonics, species)
         near_others = distances.new_zeros(n_atoms).index_add(0, receiver, envelope(distances, self._cutoff)).tanh()
         coefficients: Tensor = self.readout(features) * (scale * near_others[:, None])[:, None]
         return coefficients

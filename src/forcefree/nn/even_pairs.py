@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
+
+from forcefree.nn.pair_list import PairList
 
 _MOST_EMPTY = 0.3
 """Empty places for each pair; where there would be more, filling them costs more than it saves."""
-
-
-class PairList(NamedTuple):
-    """Directed pairs sorted by receiver.
-
-    Attributes:
-        separations: Vectors from receiver to sender, Å, shape (n_pairs, 3).
-        receiver: Shape (n_pairs,), non-decreasing.
-        sender: Shape (n_pairs,).
-        degree: Pairs per receiver where all have the same, otherwise 0.
-    """
-
-    separations: Tensor
-    receiver: Tensor
-    sender: Tensor
-    degree: int
 
 
 def even_pairs(pairs: PairList, n_atoms: int, cutoff: float, places: int | None = None) -> PairList:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from forcefree.graph import find_pairs
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.refined_network import RefinedNetwork
-from forcefree.nn.even_pairs import PairList, even_pairs
+from forcefree.nn.even_pairs import even_pairs
 from forcefree.nn.lattice_mesh import LatticeMesh
 from forcefree.nn.lattice_waves import LARGE_SYSTEM, FarField
+from forcefree.nn.pair_list import PairList
 from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
 
@@ -45,24 +46,14 @@ class CompiledNetwork(nn.Module):
         options = compiler_options(device, torch.get_num_threads())
         self._compiled: Any = torch.compile(own_copy(network.coefficients), fullgraph=True, dynamic=False, options=options)
 
-    def forward(
-        self,
-        separations: Tensor,
-        velocities: Tensor,
-        species: Tensor,
-        receiver: Tensor,
-        sender: Tensor,
-        scale: Tensor,
-        degree: int,
-        waves: FarField | None = None,
-    ) -> Tensor:
+    def forward(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None = None) -> Tensor:
         """As :meth:`RefinedNetwork.forward`."""
-        if self._serves(separations, velocities, waves):
-            pairs = even_pairs(PairList(separations, receiver, sender, degree), self._n_atoms, self._cutoff, self._places)
-            if pairs.degree == self._places:
-                result: Tensor = self._compiled(pairs, velocities, species, scale, waves)
+        if self._serves(pairs.separations, velocities, waves):
+            evened = even_pairs(pairs, self._n_atoms, self._cutoff, self._places)
+            if evened.degree == self._places:
+                result: Tensor = self._compiled(evened, velocities, species, scale, waves)
                 return result
-        coefficients: Tensor = self.network(separations, velocities, species, receiver, sender, scale, degree, waves)
+        coefficients: Tensor = self.network(pairs, velocities, species, scale, waves)
         return coefficients
 
     def _serves(self, separations: Tensor, velocities: Tensor, waves: FarField | None) -> bool:
