@@ -9,11 +9,8 @@ product for one block is timed as well, which tells how fast this machine is tod
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +27,7 @@ from ase.spacegroup import crystal
 from rows import Table
 from torch import Tensor
 
+from forcefree.benchmark.peak_memory import forget_peak_memory, peak_memory
 from forcefree.memory import keep_freed_memory
 from forcefree.models.tensor_network import TensorNetwork
 from forcefree.models.trajcast_config import TrajCastConfig
@@ -103,22 +101,6 @@ def timed(work: Callable[[], object], repeats: int) -> tuple[float, float]:
     return 1e3 * statistics.median(processor), 1e3 * statistics.median(wall)
 
 
-def _forget_peak_memory() -> float:
-    """Return freed memory, count the peak anew from here (on Linux), and say where it stands, MiB."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _peak_memory()
-
-
-def _peak_memory() -> float:
-    """MiB; from the kernel's count for this program where there is one, as getrusage also counts the parent before exec."""
-    with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return float(status.split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(case: str, compiled: bool, threads: int, repeats: int) -> dict[str, float]:
     """Everything about one case, in this process."""
     torch.set_num_threads(threads)
@@ -128,13 +110,13 @@ def measure(case: str, compiled: bool, threads: int, repeats: int) -> dict[str, 
     with torch.inference_mode():
         if compiled:
             network.compile_parts()
-        before = _forget_peak_memory()
+        before = forget_peak_memory()
         begun = time.perf_counter()
         network(*arguments)
         result["first"] = time.perf_counter() - begun
         for _ in range(3):
             network(*arguments)
-        result["memory"] = _peak_memory() - before
+        result["memory"] = 1024 * (peak_memory() - before)
         count = repeats * (10 if case == "molecule" else 1)
         result["processor"], result["wall"] = timed(lambda: network(*arguments), count)
     return result

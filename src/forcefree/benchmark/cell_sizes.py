@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ase import Atoms
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 
 from forcefree.benchmark.like_force_network import ForceDynamics, has_force_network
+from forcefree.benchmark.peak_memory import forget_peak_memory, peak_memory
 from forcefree.benchmark.propagation import Propagation
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import build_engine
@@ -34,7 +34,7 @@ class SizeSpeed:
         nanoseconds: Simulated ns per day of that time.
         clock: The same per day by the clock, which is what more cores shorten.
         forced: ns per day of the force network by the same time, None where it was left out.
-        memory: GiB of the whole process at its largest so far, smaller cells and the force network included; of the GPU where that is used.
+        memory: GiB of the whole process at its largest during the forecaster's steps; of the GPU, where that is used.
     """
 
     atoms: int
@@ -77,14 +77,15 @@ def measure_size(
         "benchmark",
     )  # fmt: skip
     engine, _ = build_engine(model, state, options)
+    forget_peak_memory()
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats(device)
     step, wall = _seconds(engine.step, budget, device)
+    memory = peak_memory() if device == "cpu" else torch.cuda.max_memory_allocated(device) / 2**30
     forced = None
     if timestep is not None and has_force_network(model):
         dynamics = ForceDynamics(model, state.to(device), timestep)
         forced = 1e-6 * SECONDS_PER_DAY * timestep / _seconds(dynamics.step, budget, device)[0]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if device != "cpu":
-        memory = torch.cuda.max_memory_allocated(device) / 2**30
     per_day = 1e-6 * SECONDS_PER_DAY * how.interval
     return SizeSpeed(len(atoms), step, wall, per_day / step, per_day / wall, forced, memory)
 

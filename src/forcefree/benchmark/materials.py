@@ -40,6 +40,9 @@ _LARGE = 1000
 _COSTLY = 2
 """Batches of starts of each group from which true dynamics is run."""
 
+_ROOM = 24.0
+"""GiB in which the largest cell must run."""
+
 _BUDGET = 10.0
 """Seconds of each timing."""
 
@@ -258,8 +261,8 @@ def _size_row(table: Table, one: SizeSpeed, how: Propagation, timestep: float | 
     if one.forced is not None:
         table.add(f"{one.atoms} atoms, force network, {timestep:g} fs: speed {by}", one.forced, "ns/day", seeds=1)
         table.add(f"{label}: over the force network", one.nanoseconds / one.forced, "x", seeds=1)
-    whose = "of the process" if device == "cpu" else "of the GPU"
-    table.add(f"{label}: peak memory {whose} so far", one.memory, "GiB", seeds=1)
+    whose, room = ("of the process", _ROOM) if device == "cpu" else ("of the GPU", None)
+    table.add(f"{label}: peak memory {whose}", one.memory, "GiB", at_most=room, seeds=1)
 
 
 def _step_rows(table: Table, label: str, groups: Sequence[Errors], published: dict[float, StepError] | None = None) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from forcefree.graph import at_atoms, sum_by_receiver
+from forcefree.nn.pair_blocks import pair_blocks
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.update import GatedUpdate
@@ -52,9 +53,18 @@ class NeighbourSum(nn.Module):
         Returns:
             Sums of messages, of the shapes of scalars and vectors.
         """
-        n_atoms = len(scalars)
-        content = (at_atoms(self.content(scalars), edges.sender) * weights)[:, None]
-        filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * content).unbind(1)
+        content = self.content(scalars)
+        blocks = pair_blocks(edges, len(scalars))
+        parts = [self._sums(content, vectors, block.edges, weights[block.pairs], block.atoms.stop - block.atoms.start) for block in blocks]
+        if len(parts) == 1:
+            return parts[0]
+        plain, pulled = zip(*parts, strict=True)
+        return torch.cat(plain), torch.cat(pulled)
+
+    def _sums(self, content: Tensor, vectors: Tensor, edges: EdgeFeatures, weights: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
+        """The same for the receivers of a block of pairs."""
+        sent_content = (at_atoms(content, edges.sender) * weights)[:, None]
+        filters = (self.filter(edges.invariants).unflatten(1, (-1, content.shape[-1])) * sent_content).unbind(1)
         plain, radial, along = filters[:3]
         sent = None
         if not self._first:
