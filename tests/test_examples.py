@@ -41,6 +41,10 @@ def test_the_chemical_space_set_is_large_enough_and_its_parts_fit_together() -> 
     for stage in ("refine", "energy"):
         assert set(TrainingConfig.read(folder / f"{stage}.yaml").data.exclude) == unseen
     assert {start.label for start in ReferenceConfig.read(folder / "spectra.yaml").start} < unseen
+    more = ReferenceConfig.read(folder / "more.yaml").start
+    assert len({start.label for start in more}) == 300
+    assert not [start for start in more if start in ReferenceConfig.read(folder / "reference.yaml").start]
+    assert not {start.label for start in more} & unseen
     assert "CH3CH2OH" in every - unseen
     assert ReferenceConfig.read(folder / "reference.yaml").seed != ReferenceConfig.read(folder / "held-out.yaml").seed
 

@@ -20,8 +20,8 @@ from forcefree.simulation.compiler import compiler_options, own_copy
 from forcefree.state import State
 
 _MARGIN, _MULTIPLE = 1.25, 4
-_MOST_PLACES = 1 << 19
-"""Places of all atoms together: compiled code works on all of them at once, which costs memory."""
+_MOST_PLACES = 1 << 17
+"""Places of all atoms together: compiled code works on all of them at once, which costs memory, and beyond this no time is won."""
 
 
 class CompiledNetwork(nn.Module):
