@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument(
-        "--data", type=Path, required=True, help="what it was trained on; its distances and speeds are the guards of simulations"
+        "--data", type=Path, nargs="+", required=True, help="what it was trained on; its distances and speeds are the guards of simulations"
     )
     parser.add_argument("--configurations", type=Path, nargs="+", required=True, help="in the order in which they were run")
     parser.add_argument("--between", help="a command between the first configuration and the next, such as that of thin.py")
@@ -51,7 +51,7 @@ def main() -> None:
         if made["config"].get(key):
             made["config"] = {**made["config"], key: Path(made["config"][key]).name}
     excluded = set(made["config"]["data"]["exclude"])
-    runs = [run for run in read_store(arguments.data) if run.provenance.get("molecule") not in excluded]
+    runs = [run for path in arguments.data for run in read_store(path) if run.provenance.get("molecule") not in excluded]
     model.card = model.card.model_copy(update={"propagator": chosen, "guards": guard_limits(runs), "training": made})
     save_model(model, BUNDLED / f"{model.card.name}.safetensors")
     if arguments.reference is not None:
