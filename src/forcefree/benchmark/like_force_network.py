@@ -53,7 +53,8 @@ class ForceDynamics:
         self._scale = torch.full((state.n_atoms, 1), _TINY, device=device)
         self._per_mass = 1.0 / (KINETIC_UNIT * state.masses[:, None])
         self.state = state
-        self._forces = self._evaluate(state)
+        with torch.inference_mode():  # in pieces of pairs, as in every step
+            self._forces = self._evaluate(state)
 
     def _evaluate(self, state: State) -> Tensor:
         pairs = self._neighbours(state)
