@@ -17,6 +17,7 @@ from forcefree.training.config import TrainingConfig
 from forcefree.training.molecules import molecule_of, without
 from forcefree.training.report import error_table
 from forcefree.training.run import train
+from forcefree.training.splits import split
 from forcefree.training.windows import WindowSource
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -41,12 +42,14 @@ def test_attention_learns_several_molecules_at_once_and_never_sees_the_excluded_
         "validation": {"every": 80, "windows": 32, "rollouts": 4, "segments": 2},
         "output": str(tmp_path / "tiny.safetensors"),
     }
-    model = load(train(TrainingConfig.parse(values, "test"), progress=False))
+    config = TrainingConfig.parse(values, "test")
+    model = load(train(config, progress=False))
     assert model.card.training["trajectories"] == 3
     assert model.card.training["config"]["data"]["exclude"] == ["C2H6"]
     assert model.card.species == [1, 6, 8]
     trained = without(list(read_store(SAMPLE)), ["C2H6"])
     assert {molecule_of(run) for run in trained} == {"C2H2", "C2H4", "CH2OCH2"}
-    row = error_table(model, WindowSource(trained, 5.0).draw(64, 0))[-1]
+    learnt, _ = split(trained, config.data, config.seed)
+    row = error_table(model, WindowSource(learnt, 5.0).draw(64, 0))[-1]
     assert row["position_pm"] < 0.5 * row["free_flight_pm"]
     assert row["velocity_percent"] < 0.5 * row["free_flight_velocity_percent"]
