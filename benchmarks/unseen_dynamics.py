@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=Path("chemical-space-spectra.h5"))
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="10 ps", help="of each replica, after 1 ps that is not recorded")
-    parser.add_argument("--propagator", default="reversible:10:1", metavar="NAME:INTERVAL[:CORRECTIONS]")
+    parser.add_argument("--propagator", default="reversible:10:3", metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)
