@@ -119,7 +119,11 @@ def test_long_steps_are_recorded_inside(interval: float, reference: float, spaci
 def test_propagators_are_read_from_words() -> None:
     assert Propagation.parse("reversible:20:1") == Propagation("reversible", 20.0, 1)
     assert Propagation.parse("direct:7.5").label == "direct 7.5 fs"
-    for wrong in ("direct", "direct:x", "direct:10:two"):
+    assert Propagation.parse("direct:10:keep") == Propagation("direct", 10.0, None, keep_energy=True)
+    kept = Propagation.parse("reversible:10:3:keep")
+    assert kept.label == "reversible 10 fs, 3 correction(s), energy kept"
+    assert kept.options == {"propagator": "reversible", "interval": 10.0, "corrections": 3, "keep_energy": True}
+    for wrong in ("direct", "direct:x", "direct:10:two", "direct:10:keep:2", "keep"):
         with pytest.raises(ForcefreeError, match="a propagator is given as direct:10"):
             Propagation.parse(wrong)
 

@@ -181,9 +181,10 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
         )
     if model.energy_drifts:
         drifts = model.energy_drifts
+        kept = ", and velocities were scaled after every step to take it out again" if model.whole[0].provenance.get("keep_energy") else ""
         notes.append(
             f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to "
-            f"the total energy, on average over {len(drifts)} replicas, thermostat not counted."
+            f"the total energy, on average over {len(drifts)} replicas, thermostat not counted{kept}."
         )
     if energies is None:
         notes.append("True energies were not computed: no calculator was chosen, and none is named in the reference's provenance.")

@@ -12,31 +12,36 @@ from forcefree.simulation.choice import make_propagator
 
 @dataclass(frozen=True)
 class Propagation:
-    """How a model is run, such as ``direct:10`` or ``reversible:20:1``.
+    """How a model is run, such as ``direct:10``, ``reversible:20:1`` or ``reversible:20:1:keep``.
 
     Attributes:
         name: Of the propagator.
         interval: fs.
         corrections: Of the reversible propagator.
+        keep_energy: Whether velocities are scaled so that the dynamics keeps the total energy.
     """
 
     name: str
     interval: float
     corrections: int | None
+    keep_energy: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Propagation:
         """From the words of the command line.
 
         Raises:
-            ForcefreeError: If they are not NAME:INTERVAL or NAME:INTERVAL:CORRECTIONS.
+            ForcefreeError: If they are not NAME:INTERVAL or NAME:INTERVAL:CORRECTIONS, with ``:keep`` behind or not.
         """
-        name, _, rest = text.partition(":")
+        words, keep, more = text.partition(":keep")
+        name, _, rest = words.partition(":")
         interval, _, corrections = rest.partition(":")
         try:
-            return cls(name, float(interval), int(corrections) if corrections else None)
+            return cls(name, float(interval), int(corrections + more) if corrections + more else None, bool(keep))
         except ValueError as error:
-            raise ForcefreeError(f"a propagator is given as direct:10 or reversible:20:1 (interval in fs), not '{text}'") from error
+            raise ForcefreeError(
+                f"a propagator is given as direct:10, reversible:20:1 or reversible:20:1:keep (interval in fs), not '{text}'"
+            ) from error
 
     @classmethod
     def usual(cls, model: Forecaster) -> Propagation:
@@ -48,9 +53,10 @@ class Propagation:
     @property
     def options(self) -> dict[str, Any]:
         """As :func:`forcefree.simulation.simulate.simulate` takes it."""
-        return {"propagator": self.name, "interval": self.interval, "corrections": self.corrections}
+        return {"propagator": self.name, "interval": self.interval, "corrections": self.corrections, "keep_energy": self.keep_energy}
 
     @property
     def label(self) -> str:
         """What it is called in the table."""
-        return f"{self.name} {self.interval:g} fs" + (f", {self.corrections} correction(s)" if self.corrections else "")
+        corrections = f", {self.corrections} correction(s)" if self.corrections else ""
+        return f"{self.name} {self.interval:g} fs{corrections}" + (", energy kept" if self.keep_energy else "")

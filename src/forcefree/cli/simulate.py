@@ -38,6 +38,10 @@ def simulate(
         ),
     ] = None,
     halvings: Annotated[int | None, typer.Option(help="How often a step may be halved for the tolerance; 3 times by default.")] = None,
+    keep_energy: Annotated[
+        bool,
+        typer.Option(help="Scale velocities after every step so that the dynamics keeps the total energy, by the model's energy head."),
+    ] = False,
     bootstrap: Annotated[
         str | None, typer.Option(help="Who makes the first frames of a model that needs several: a model of one frame, or reference.")
     ] = None,
@@ -85,6 +89,7 @@ def simulate(
         "corrections": corrections,
         "tolerance": tolerance,
         "halvings": halvings,
+        "keep_energy": keep_energy,
         "bootstrap": bootstrap,
         "guards": guards,
         "compile": compile,
@@ -143,7 +148,10 @@ def _tell_end(result: Simulation) -> None:
         )
     if result.energy_drift:
         rates = list(result.energy_drift.values())
-        typer.echo(f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {len(rates)} replicas")
+        kept = "; what the model added to it was taken out after every step" if result.kept_energy else ""
+        typer.echo(
+            f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {len(rates)} replicas{kept}"
+        )
     speed = f"{result.ns_per_day:.1f} ns/day in all" if result.ns_per_day else "nothing was left to do"
     typer.echo(
         f"{result.state.n_systems} replicas to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "

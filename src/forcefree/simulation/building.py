@@ -11,6 +11,7 @@ from forcefree.simulation.beginning import first_steps, repeated
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import USUAL_HALVINGS, make_adaptive, make_propagator
 from forcefree.simulation.compilation import compiled_model
+from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
@@ -70,7 +71,8 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     bodies = Bodies(state, options.conserved)
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
-    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, names=names), schedule
+    keeper = EnergyKeeper(model, bodies) if options.keep_energy else None
+    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, names=names), schedule
 
 
 def _begun(propagator: Window, state: State, options: SimulationOptions, history: tuple[State, ...]) -> State:

@@ -10,6 +10,7 @@ from torch import Tensor
 from forcefree.models.forecaster import Frames
 from forcefree.simulation.adaptive import Adaptive
 from forcefree.simulation.bodies import Bodies
+from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.guards import Guards
 from forcefree.simulation.propagators import Propagator
@@ -36,9 +37,9 @@ class Stop:
 class Engine:
     """Advance replicas together.
 
-    A step is thermostat, propagator, thermostat, as the thermostat wants; then the angular momentum of isolated systems
+    A step is thermostat, propagator, thermostat, as the thermostat wants. After the propagator the angular momentum of isolated systems
     is put back to its initial value (under a thermostat that lets them rotate, to the value before the propagator), and
-    the guards look. A replica that a guard stops stays at its last good state and keeps its place in the batch, so that
+    the total energy where it is to be kept; in the end the guards look. A replica that a guard stops stays at its last good state and keeps its place in the batch, so that
     the arithmetic of the others stays the same: to the last bit for isolated molecules, to rounding in periodic systems, whose lists
     of pairs are as wide as the most crowded atom of the batch asks for.
 
@@ -49,6 +50,7 @@ class Engine:
         bodies: Mechanics of the batch, with what stays at zero.
         guards: When to stop a replica; never when not given.
         monitor: Estimates how the total energy drifts; nobody does when not given.
+        keeper: Keeps the total energy of the dynamics; it goes where the model leads it when not given.
         names: Numbers of the replicas for messages; 0, 1, ... when not given.
     """
 
@@ -61,6 +63,7 @@ class Engine:
         bodies: Bodies,
         guards: Guards | None = None,
         monitor: EnergyMonitor | None = None,
+        keeper: EnergyKeeper | None = None,
         names: tuple[int, ...] | None = None,
     ) -> None:
         self.propagator = propagator
@@ -68,6 +71,7 @@ class Engine:
         self.bodies = bodies
         self.guards = guards
         self.monitor = monitor
+        self.keeper = keeper
         self.names = names if names is not None else tuple(range(state.n_systems))
         self.freedom = degrees_of_freedom(state, bodies.conserved, bending=True)
         self.state = state
@@ -109,7 +113,7 @@ class Engine:
         return self.propagator if isinstance(self.propagator, Adaptive) else None
 
     def drift(self) -> tuple[Tensor, Tensor] | None:
-        """Estimated potential energy now, and energy that the dynamics has gained since the start.
+        """Estimated potential energy now, and energy that the dynamics has gained since the start, kept or not.
 
         Returns:
             eV, each of shape (n_systems,); None without a monitor.
@@ -155,7 +159,8 @@ class Engine:
             frames = None if times is None else self.propagator.trace(before, times)
             moved = self.propagator.step(before) if frames is None else frames.state(-1, before)
             turned = self._turned(before, moved)
-            after = self.thermostat.after(turned, self.steps)
+            kept = turned if self.keeper is None else self.keeper.kept(before, turned)
+            after = self.thermostat.after(kept, self.steps)
             elapsed = (self.origin + (self.steps + 1) * self.propagator.interval).to(after.time)
             after = self._guarded(after.with_(time=elapsed))
             if self.monitor is not None:

@@ -67,6 +67,10 @@ class SimulationOptions(Settings):
     halvings: int | None = Field(default=None, ge=1, le=8)
     """How often a step may be halved for the tolerance, 3 times when not given; the shortest step is taken as it is."""
 
+    keep_energy: bool = False
+    """Scale velocities after every step so that the dynamics keeps the total energy, by the model's energy head; a thermostat acts
+    after that."""
+
     bootstrap: str | None = None
     """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""
 

@@ -39,7 +39,8 @@ class Simulation:
         ns_per_day: Simulated time of all replicas together, per day of wall-clock time, in this call.
         propagator: Name, interval (fs) and corrections of the propagator.
         energy_drift: Drift of the total energy in meV per atom and ps, equilibration included, as the model's energy head
-            estimates it, by number of the replica; empty for a model without one.
+            estimates it, by number of the replica; empty for a model without one. Where the energy was kept, what was taken out.
+        kept_energy: Whether velocities were scaled after every step so that the dynamics kept the total energy.
         halved: Segments that were done again in halves for the tolerance, over all replicas; None without a tolerance.
         over_tolerance: Segments of the shortest length that were beyond the tolerance and taken all the same.
     """
@@ -52,6 +53,7 @@ class Simulation:
     ns_per_day: float
     propagator: dict[str, object]
     energy_drift: dict[int, float]
+    kept_energy: bool = False
     halved: int | None = None
     over_tolerance: int | None = None
     _memory: tuple[Trajectory, ...] = ()
@@ -143,6 +145,7 @@ def simulate(
         ns_per_day=run.ns_per_day,
         propagator=engine.propagator.describe(),
         energy_drift={engine.names[system]: rate for system, rate in engine.drift_rates().items()},
+        kept_energy=engine.keeper is not None,
         halved=None if engine.adaptive is None else int(engine.adaptive.halved.sum()),
         over_tolerance=None if engine.adaptive is None else int(engine.adaptive.strained.sum()),
         _memory=kept,
@@ -187,6 +190,7 @@ def provenance(model: Forecaster, options: SimulationOptions, propagator: dict[s
         "thermostat_time": options.thermostat_time if options.ensemble == "nvt" else None,
         "rotation": options.conserved == "momentum",
         "propagator": propagator,
+        "keep_energy": options.keep_energy,
         "seed": options.seed,
         "velocities": "recorded",
     }
