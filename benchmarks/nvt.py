@@ -1,4 +1,4 @@
-"""Canonical averages under a weak thermostat (CSVR, 1 ps): temperatures, spectra, structure, direct beside reversible.
+"""Canonical averages under a weak thermostat (CSVR of 1 ps unless told otherwise): temperatures, spectra, structure, direct beside reversible.
 
 Spectra and structure come from 1 ns in all. That knows the mean temperature of ethanol to 1.5 % and that of its single oxygen
 to 3 %, so temperatures and energies come from a run ten times as long as well: ``--part temperatures``, saved as
@@ -38,6 +38,7 @@ def roll(
         velocities="start",
         rotation=False,
         temperature=300.0,
+        thermostat=arguments.thermostat,
         thermostat_time=arguments.thermostat_time,
         equilibration="2 ps",
         duration=duration,
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--long", default="160 ps", help="of each replica in the longer run")
     parser.add_argument("--results", help="name of the file of results, nvt or nvt_temperatures if not given")
     parser.add_argument("--bootstrap", default="trajcast-ethanol", help="makes the first window of a model of several frames")
+    parser.add_argument("--thermostat", choices=("csvr", "langevin"), default="csvr")
     parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--propagators", nargs="+", default=DEFAULT, metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
@@ -90,7 +92,7 @@ def main() -> None:
     table.add("no skill, free flight 10 fs: replicas lost within 3 ps", len(run.stopped), lost, seeds=arguments.replicas)
     for text in arguments.propagators:
         how = Propagation.parse(text)
-        label = how.label
+        label = how.label if arguments.thermostat == "csvr" else f"{how.label}, Langevin"
         long = arguments.part == "temperatures"
         duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine_spacing(how.interval))
         label = f"{arguments.long} each, {label}" if long else label
