@@ -3,7 +3,8 @@
 Needs the runs and models of ``examples/transfer`` (``forcefree reference`` on ``data.yaml``, ``held-out.yaml`` and
 ``reference-300K.yaml``, ``forcefree train`` on ``fine-tune.yaml`` and ``scratch.yaml``). One-step errors are on fresh runs, grouped by run.
 Ramachandran maps of rollouts at 300 K stand beside the reference's map; the ceiling is one half of the reference's runs
-beside the other half.
+beside the other half. ``--part`` takes errors and rollouts one at a time, since ten nanoseconds of a model take more than an hour
+on one core; rollouts are saved as ``transfer_MODEL.json``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ def one_step(table: Table, label: str, model: Forecaster, runs: list[Trajectory]
     for figure, key, unit in (("position MAE at 10 fs", "position_pm", "pm"), ("velocity MAE / rms at 10 fs", "velocity_percent", "%")):
         values = np.array([row[key] for row in rows])
         table.add(f"{label}: {figure}", float(values.mean()), unit, seeds=len(rows), error=float(values.std(ddof=1) / len(rows) ** 0.5))
+
+
+def single_steps(table: Table, arguments: argparse.Namespace) -> None:
+    """Errors of all models and of free flight on the held-out runs."""
+    models = {"before fine-tuning": load(arguments.base), "fine-tuned": load(arguments.tuned), "from nothing": load(arguments.scratch)}
+    held_out = list(read_store(arguments.held_out))
+    one_step(table, "no skill, free flight", FreeFlight(models["fine-tuned"].card), held_out, arguments.windows)
+    for label, model in models.items():
+        one_step(table, label, model, held_out, arguments.windows)
+    table.save()
 
 
 def ceiling(table: Table, runs: list[Trajectory]) -> RamachandranMap:
@@ -105,20 +116,21 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=10)
     parser.add_argument("--duration", default="1 ns")
     parser.add_argument("--thermostat-time", default="1 ps")
-    parser.add_argument("--propagator", default="direct:10", metavar="NAME:INTERVAL[:CORRECTIONS]")
+    parser.add_argument("--propagator", default="reversible:20:1:keep", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]")
+    parser.add_argument(
+        "--part", choices=("errors", "fine-tuned", "from nothing"), default="errors", help="single steps, or rollouts of a model"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table("transfer")
-    models = {"before fine-tuning": load(arguments.base), "fine-tuned": load(arguments.tuned), "from nothing": load(arguments.scratch)}
-    held_out = list(read_store(arguments.held_out))
-    one_step(table, "no skill, free flight", FreeFlight(models["fine-tuned"].card), held_out, arguments.windows)
-    for label, model in models.items():
-        one_step(table, label, model, held_out, arguments.windows)
+    if arguments.part == "errors":
+        single_steps(Table("transfer"), arguments)
+        return
+    table = Table(f"transfer_{arguments.part.replace(' ', '_').replace('-', '_')}")
+    model = load(arguments.tuned if arguments.part == "fine-tuned" else arguments.scratch)
     reference = ceiling(table, list(read_store(arguments.reference)))
     table.save()
-    rollout(table, "no skill, free flight", FreeFlight(models["fine-tuned"].card), reference, arguments)
-    for label in ("fine-tuned", "from nothing"):
-        rollout(table, label, models[label], reference, arguments)
+    rollout(table, "no skill, free flight", FreeFlight(model.card), reference, arguments)
+    rollout(table, arguments.part, model, reference, arguments)
 
 
 if __name__ == "__main__":
