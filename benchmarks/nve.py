@@ -15,6 +15,7 @@ from rows import Table
 from starts import reference_starts
 
 from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.benchmark.propagation import Propagation
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.files import load
@@ -23,14 +24,8 @@ from forcefree.reference.config import CalculatorConfig
 from forcefree.simulation.simulate import simulate
 from forcefree.units import KINETIC_UNIT
 
-PROPAGATORS: tuple[tuple[str, float, int], ...] = (
-    ("no skill, free flight", 10.0, 0),
-    ("direct", 10.0, 0),
-    ("reversible", 20.0, 1),
-    ("reversible", 20.0, 2),
-    ("direct", 5.0, 0),
-    ("reversible", 10.0, 1),
-)
+BLIND = "no skill, free flight"
+PROPAGATORS = (BLIND, "direct:10", "reversible:20:1", "reversible:20:2", "direct:5", "reversible:10:1")
 
 
 def total_energies(trajectory: Trajectory) -> np.ndarray:
@@ -59,39 +54,33 @@ def slopes(trajectories: list[Trajectory]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(drifts), np.array(scatter)
 
 
-def parsed(text: str) -> tuple[str, float, int]:
-    """Name, interval in fs and corrections of a propagator, as ``reversible:20:1``."""
-    name, interval, *corrections = text.split(":")
-    return name, float(interval), int(corrections[0]) if corrections else 0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="trajcast-ethanol")
     parser.add_argument("--held-out", type=Path, help="reference NVE runs for the ceiling; left out when not given")
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="20 ps")
-    parser.add_argument("--propagators", nargs="+", metavar="NAME:INTERVAL[:CORRECTIONS]", help="instead of those of the table")
+    parser.add_argument(
+        "--propagators", nargs="+", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]", default=PROPAGATORS, help="instead of those of the table"
+    )
     parser.add_argument("--results", default="nve", help="name of the file of results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)
     table = Table(arguments.results)
-    chosen = [parsed(text) for text in arguments.propagators] if arguments.propagators else PROPAGATORS
     starts = reference_starts(arguments.replicas)
-    for name, interval, corrections in chosen:
-        label = f"{name} {interval:g} fs" + (f", {corrections} correction(s)" if corrections else "")
+    for text in arguments.propagators:
+        blind = text == BLIND
+        how = Propagation.parse("direct:10" if blind else text)
+        label = f"{BLIND} 10 fs" if blind else how.label
         with tempfile.TemporaryDirectory() as folder:
-            blind = name.startswith("no skill")
             run = simulate(
                 FreeFlight(model.card) if blind else model,
                 starts,
                 ensemble="nve",
                 rotation=False,
                 duration=arguments.duration,
-                propagator="direct" if blind else name,
-                interval=interval,
-                corrections=corrections or None,
+                **how.options,
                 save_every="500 fs",
                 output=Path(folder) / "nve.h5",
             )

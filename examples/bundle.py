@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("--between", help="a command between the first configuration and the next, such as that of thin.py")
     parser.add_argument("--reference", type=Path, help="NVT store to bundle as well, in compact form")
     parser.add_argument("--propagator", default="reversible")
+    parser.add_argument("--keep-energy", action="store_true", help="recommend to keep the total energy by the energy head")
     parser.add_argument("--interval", type=float, default=20.0)
     parser.add_argument("--corrections", type=int, default=1)
     arguments = parser.parse_args()
     model = load(arguments.model)
-    chosen = {"name": arguments.propagator, "interval": arguments.interval}
+    chosen = {"name": arguments.propagator, "interval": arguments.interval, "keep_energy": arguments.keep_energy}
     if arguments.propagator == "reversible":
         chosen["corrections"] = arguments.corrections
     made = {**model.card.training, "command": command(arguments.configurations, arguments.between)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from forcefree.benchmark.propagation import Propagation
 from forcefree.errors import ForcefreeError
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.engine import Engine
@@ -136,6 +137,18 @@ def test_a_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.velocities, other.velocities)
         assert one.provenance["keep_energy"] is True
     assert (tmp_path / "whole.csv").read_text() == (tmp_path / "cut.csv").read_text()
+
+
+def test_a_card_recommends_it_for_its_propagator_alone() -> None:
+    model = sloppy()
+    advice = {"name": "direct", "interval": 8.0, "keep_energy": True}
+    model.card = model.card.model_copy(update={"propagator": advice})
+    assert engine(model, propagator="auto").keeper is not None
+    assert engine(model).keeper is not None
+    assert engine(model, keep_energy=False).keeper is None
+    assert engine(model, propagator="reversible").keeper is None
+    assert engine(sloppy()).keeper is None
+    assert Propagation.usual(model) == Propagation("direct", 8.0, None, keep_energy=True)
 
 
 def test_a_model_without_a_head_is_refused() -> None:

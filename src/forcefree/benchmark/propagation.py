@@ -7,7 +7,7 @@ from typing import Any
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
-from forcefree.simulation.choice import make_propagator
+from forcefree.simulation.choice import keeps_energy, make_propagator
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,12 @@ class Propagation:
         """What ``forcefree simulate`` does with a model when nothing else is asked for."""
         chosen = make_propagator(model).describe()
         corrections = chosen.get("corrections")
-        return cls(str(chosen["name"]), float(str(chosen["interval"])), None if corrections is None else int(str(corrections)))
+        return cls(
+            str(chosen["name"]),
+            float(str(chosen["interval"])),
+            None if corrections is None else int(str(corrections)),
+            keeps_energy(model),
+        )
 
     @property
     def options(self) -> dict[str, Any]:

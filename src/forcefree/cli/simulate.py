@@ -39,9 +39,12 @@ def simulate(
     ] = None,
     halvings: Annotated[int | None, typer.Option(help="How often a step may be halved for the tolerance; 3 times by default.")] = None,
     keep_energy: Annotated[
-        bool,
-        typer.Option(help="Scale velocities after every step so that the dynamics keeps the total energy, by the model's energy head."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Scale velocities after every step so that the dynamics keeps the total energy, by the model's energy head; where the model "
+            "recommends it by default."
+        ),
+    ] = None,
     bootstrap: Annotated[
         str | None, typer.Option(help="Who makes the first frames of a model that needs several: a model of one frame, or reference.")
     ] = None,

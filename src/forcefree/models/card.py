@@ -71,7 +71,7 @@ class Card(Settings):
     """Configuration of the reference calculator, from which energies can be computed again."""
 
     propagator: dict[str, Any] = Field(default_factory=dict)
-    """Recommended propagator, chosen by measurement: its name, its step in fs and its corrections."""
+    """Recommended propagator, chosen by measurement: its name, its step in fs, its corrections, and whether to keep the energy."""
 
     guards: dict[str, Any] = Field(default_factory=dict)
     """What training saw: closest approach of each pair of elements, longest bonds, highest temperature."""

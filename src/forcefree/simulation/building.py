@@ -9,7 +9,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.beginning import first_steps, repeated
 from forcefree.simulation.bodies import Bodies
-from forcefree.simulation.choice import USUAL_HALVINGS, make_adaptive, make_propagator
+from forcefree.simulation.choice import USUAL_HALVINGS, keeps_energy, make_adaptive, make_propagator
 from forcefree.simulation.compilation import compiled_model
 from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
@@ -71,7 +71,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     bodies = Bodies(state, options.conserved)
     thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
-    keeper = EnergyKeeper(model, bodies) if options.keep_energy else None
+    keeper = EnergyKeeper(model, bodies) if keeps_energy(model, options.propagator, options.keep_energy) else None
     return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, names=names), schedule
 
 

@@ -29,7 +29,7 @@ from forcefree.state import State
 FORMAT = 1
 _TENSORS = ("positions", "velocities", "time", "running", "rotation")
 _FREE = ("duration",)
-_LATER = {"compile": False, "tolerance": None, "halvings": USUAL_HALVINGS, "keep_energy": False}
+_LATER = {"compile": False, "tolerance": None, "halvings": USUAL_HALVINGS}
 """Options that older checkpoints do not have, with what is done where they are not given."""
 
 

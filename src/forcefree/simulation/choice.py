@@ -51,6 +51,12 @@ def make_propagator(
     return Reversible(model, 0.5 * interval, corrections)
 
 
+def keeps_energy(model: Forecaster, name: PropagatorName = "auto", keep: bool | None = None) -> bool:
+    """Whether a simulation keeps the total energy: as asked for, else as the card recommends for the propagator that is used."""
+    advice = model.card.propagator
+    return bool(advice.get("keep_energy", False)) and name in ("auto", advice.get("name")) if keep is None else keep
+
+
 def make_adaptive(
     propagator: Propagator, model: Forecaster, tolerance: float, halvings: int, freedom: Tensor, conserved: Conserved
 ) -> Adaptive:

@@ -67,9 +67,9 @@ class SimulationOptions(Settings):
     halvings: int | None = Field(default=None, ge=1, le=8)
     """How often a step may be halved for the tolerance, 3 times when not given; the shortest step is taken as it is."""
 
-    keep_energy: bool = False
+    keep_energy: bool | None = None
     """Scale velocities after every step so that the dynamics keeps the total energy, by the model's energy head; a thermostat acts
-    after that."""
+    after that. The model's recommendation for its propagator when not given."""
 
     bootstrap: str | None = None
     """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""

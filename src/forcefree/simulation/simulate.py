@@ -16,6 +16,7 @@ from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
+from forcefree.simulation.choice import keeps_energy
 from forcefree.simulation.compilation import CompilationError, choose_compilation
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
@@ -190,7 +191,7 @@ def provenance(model: Forecaster, options: SimulationOptions, propagator: dict[s
         "thermostat_time": options.thermostat_time if options.ensemble == "nvt" else None,
         "rotation": options.conserved == "momentum",
         "propagator": propagator,
-        "keep_energy": options.keep_energy,
+        "keep_energy": keeps_energy(model, options.propagator, options.keep_energy),
         "seed": options.seed,
         "velocities": "recorded",
     }
