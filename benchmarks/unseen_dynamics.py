@@ -86,13 +86,21 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=Path("chemical-space-spectra.h5"))
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="10 ps", help="of each replica, after 1 ps that is not recorded")
-    parser.add_argument("--propagator", default="reversible:10:3", metavar="NAME:INTERVAL[:CORRECTIONS]")
+    parser.add_argument("--propagator", default="reversible:10:3", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]")
+    parser.add_argument("--molecules", nargs="+", help="some of the reference's; all when not given")
+    parser.add_argument("--results", default="unseen_dynamics", help="name of the file of results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load(arguments.model)
     excluded = set(model.card.training["config"]["data"]["exclude"])
-    table = Table("unseen_dynamics")
-    for name, runs in by_molecule(list(read_store(arguments.reference))).items():
+    table = Table(arguments.results)
+    found = by_molecule(list(read_store(arguments.reference)))
+    missing = set(arguments.molecules or ()) - set(found)
+    if missing:
+        raise SystemExit(f"{arguments.reference} has no {', '.join(sorted(missing))}; it has {', '.join(found)}")
+    for name, runs in found.items():
+        if arguments.molecules and name not in arguments.molecules:
+            continue
         if name not in excluded:
             raise SystemExit(f"{name} was in the training data of {model.card.name}; choose molecules that it never saw")
         study(table, model, name, runs, arguments)
