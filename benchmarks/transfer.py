@@ -47,7 +47,8 @@ def one_step(table: Table, label: str, model: Forecaster, runs: list[Trajectory]
 
 def single_steps(table: Table, arguments: argparse.Namespace) -> None:
     """Errors of all models and of free flight on the held-out runs."""
-    models = {"before fine-tuning": load(arguments.base), "fine-tuned": load(arguments.tuned), "from nothing": load(arguments.scratch)}
+    files = {"before fine-tuning": arguments.base, "fine-tuned": arguments.tuned, "from nothing": arguments.scratch}
+    models = {label: load(file) for label, file in files.items() if file}
     held_out = list(read_store(arguments.held_out))
     one_step(table, "no skill, free flight", FreeFlight(models["fine-tuned"].card), held_out, arguments.windows)
     for label, model in models.items():
@@ -109,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="mdtrajnet-hcno", help="the model before fine-tuning")
     parser.add_argument("--tuned", default="alanine-dipeptide.safetensors")
-    parser.add_argument("--scratch", default="alanine-dipeptide-scratch.safetensors")
+    parser.add_argument("--scratch", default="alanine-dipeptide-scratch.safetensors", help="empty to leave it out")
     parser.add_argument("--held-out", type=Path, default=Path("alanine-dipeptide-held-out.h5"))
     parser.add_argument("--reference", type=Path, default=Path("alanine-dipeptide-300K.h5"))
     parser.add_argument("--windows", type=int, default=64, help="windows per held-out run")

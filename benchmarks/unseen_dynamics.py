@@ -1,7 +1,7 @@
 """Molecules that training never saw, simulated at 300 K: spectra, temperatures, energies and structure beside the reference's.
 
 Needs ``forcefree reference spectra.yaml`` of ``examples/chemical-space``: canonical runs of five molecules that the model's
-card says were excluded from its training. Each is rolled out under a weak thermostat (CSVR, 1 ps) from frames of its runs.
+card says were excluded from its training. Each is rolled out under a weak thermostat (CSVR of 1 ps unless told otherwise) from frames of its runs.
 Every figure stands beside the ceiling, what one half of the reference's runs says of the other. The similarity of
 vibrational densities of states is one minus the area between them over the sum of their areas. Free flight has no skill.
 """
@@ -44,7 +44,7 @@ def roll(model: Forecaster, reference: Path, arguments: argparse.Namespace, outp
         velocities="start",
         rotation=False,
         temperature=300.0,
-        thermostat_time="1 ps",
+        thermostat_time=arguments.thermostat_time,
         equilibration="10 fs" if blind else "1 ps",
         duration="1 ps" if blind else arguments.duration,
         **how.options,
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--duration", default="10 ps", help="of each replica, after 1 ps that is not recorded")
     parser.add_argument("--propagator", default="reversible:10:3", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]")
+    parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--molecules", nargs="+", help="some of the reference's; all when not given")
     parser.add_argument("--results", default="unseen_dynamics", help="name of the file of results")
     arguments = parser.parse_args()
