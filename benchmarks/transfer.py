@@ -83,6 +83,7 @@ def rollout(table: Table, label: str, model: Forecaster, reference: Ramachandran
             velocities="start",
             rotation=False,
             temperature=300.0,
+            thermostat=arguments.thermostat,
             thermostat_time=arguments.thermostat_time,
             duration=duration,
             **how.options,
@@ -116,7 +117,9 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=64, help="windows per held-out run")
     parser.add_argument("--replicas", type=int, default=10)
     parser.add_argument("--duration", default="1 ns")
+    parser.add_argument("--thermostat", choices=("csvr", "langevin"), default="csvr")
     parser.add_argument("--thermostat-time", default="1 ps")
+    parser.add_argument("--results", help="name of the file of results, transfer or transfer_MODEL if not given")
     parser.add_argument("--propagator", default="reversible:20:1:keep", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]")
     parser.add_argument(
         "--part", choices=("errors", "fine-tuned", "from nothing"), default="errors", help="single steps, or rollouts of a model"
@@ -124,9 +127,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.part == "errors":
-        single_steps(Table("transfer"), arguments)
+        single_steps(Table(arguments.results or "transfer"), arguments)
         return
-    table = Table(f"transfer_{arguments.part.replace(' ', '_').replace('-', '_')}")
+    table = Table(arguments.results or f"transfer_{arguments.part.replace(' ', '_').replace('-', '_')}")
     model = load(arguments.tuned if arguments.part == "fine-tuned" else arguments.scratch)
     reference = ceiling(table, list(read_store(arguments.reference)))
     table.save()
