@@ -114,6 +114,23 @@ def test_one_step_changes_the_kinetic_energy_by_a_factor_of_four_at_most() -> No
     assert float(ratio) == pytest.approx(0.25, rel=1e-6)
 
 
+def test_a_replica_that_is_lost_takes_no_other_with_it() -> None:
+    run, alone = (engine(sloppy(), replicas=3, keep_energy=True) for _ in range(2))
+    forecast = run.propagator.step
+
+    def losing(state: State) -> State:
+        after = forecast(state)
+        first = (after.system == 0)[:, None]
+        return after.with_(positions=torch.where(first, torch.nan, after.positions))
+
+    run.propagator.step = losing  # type: ignore[method-assign]
+    run.step()
+    alone.step()
+    others = run.state.system != 0
+    torch.testing.assert_close(run.state.velocities[others], alone.state.velocities[others], rtol=0.0, atol=1e-13)
+    assert not bool(run.state.positions[~others].isfinite().any())
+
+
 class Interrupted(Exception):  # noqa: N818 (stands for a kill)
     pass
 
