@@ -13,7 +13,8 @@ from forcefree.benchmark.single_step import StepError, draw_windows, dynamics_er
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
-from forcefree.models.registry import build_model
+from forcefree.models.forecaster import Forecaster
+from forcefree.models.registry import build_model, find_architecture
 from forcefree.reference.config import CalculatorConfig
 
 
@@ -22,10 +23,18 @@ def crystals() -> list[Trajectory]:
     return copper.runs(2, 40)
 
 
+def two_frames() -> Forecaster:
+    """A TrajCast of copper that knows the frame before the last."""
+    options = {"channels": 8, "layers": 1, "refinements": 1, "nodes": 2, "past": copper.TIMESTEP}
+    timing = find_architecture("trajcast").timing(options, 10.0)
+    return build_model(Card(name="two", model="trajcast", options=options, species=[29], t_max=10.0, cutoff=4.0, **timing)).eval()
+
+
 def accelerated(run: Trajectory) -> Trajectory:
-    """Every atom with an acceleration of its own that never changes."""
+    """Every atom with an acceleration of its own that never changes; all together have none."""
     rng = np.random.default_rng(1)
     speed, push = rng.normal(size=(2, *run.positions[0].shape)) * 1e-3
+    push -= push.mean(axis=0)
     elapsed = run.times[:, None, None]
     return replace(
         run, positions=run.positions[0] + elapsed * speed + 0.5 * elapsed**2 * 1e-2 * push, velocities=speed + elapsed * 1e-2 * push
@@ -68,6 +77,17 @@ def test_a_model_that_adds_nothing_is_free_flight(crystals: list[Trajectory]) ->
     found = model_errors(model, batches, [4.0, 10.0])
     flight = extrapolation_errors(batches, [4.0, 10.0], accelerated=False)
     assert found[10.0].velocity == pytest.approx(flight[10.0].velocity, rel=1e-4)
+
+
+def test_a_model_of_two_frames_knows_a_constant_acceleration_before_it_is_trained(crystals: list[Trajectory]) -> None:
+    model = two_frames()
+    assert model.network.past is not None
+    model.network.past.belief.data = torch.ones(1, 2)
+    for parameter in model.network.readouts.parameters():
+        parameter.data.zero_()
+    found = model_errors(model.double(), draw_windows([accelerated(run) for run in crystals], [4.0, 10.0], 4, 0), [4.0, 10.0])
+    assert max(found[time].velocity for time in found) < 1e-4
+    assert max(found[time].displacement for time in found) < 1e-4
 
 
 def test_frames_too_far_apart_are_one_sentence(crystals: list[Trajectory]) -> None:

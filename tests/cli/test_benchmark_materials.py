@@ -13,7 +13,7 @@ import copper
 from forcefree.cli.main import app
 from forcefree.models.card import Card
 from forcefree.models.files import save_model
-from forcefree.models.registry import build_model
+from forcefree.models.registry import build_model, find_architecture
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,33 @@ def test_single_steps_and_pursuit_stand_beside_straight_flight(files: Path, tmp_
     flown = rows["0.04 ps from held-out frames, no skill, free flight: distance from the true atom at the end, rms"]
     assert parted["measured"] == pytest.approx(flown["measured"], rel=1e-3)
     assert parted["seeds"] == 4
+
+
+def test_a_model_of_two_frames_is_followed_from_both(files: Path, tmp_path: Path) -> None:
+    options = {"channels": 8, "layers": 1, "refinements": 0, "past": 2.0}
+    timing = find_architecture("trajcast").timing(options, 10.0)
+    card = Card(name="two", model="trajcast", options=options, species=[29], t_max=10.0, cutoff=4.0, **timing)
+    model = build_model(card)
+    for readout in model.network.readouts.parameters():
+        readout.data.zero_()
+    save_model(model, tmp_path / "two.safetensors")
+    words = ["benchmark", "materials", "copper", "--model", str(tmp_path / "two.safetensors"), "--output", str(tmp_path / "two.json")]
+    held_out = ["--held-out", str(files / "held-out.h5"), "--time", "4", "--windows", "8", "--pursuit", "40fs"]
+    result = CliRunner().invoke(app, [*words, *held_out, "--propagator", "window:4"])
+    assert result.exit_code == 0, result.output
+    rows = {row["figure"]: row["measured"] for row in json.loads((tmp_path / "two.json").read_text(encoding="utf-8"))}
+    step = "relative velocity MAE at 4 fs"
+    assert rows[f"two: {step}"] < 0.2 * rows[f"no skill, free flight: {step}"]
+    away = "distance from the true atom at the end, rms"
+    label = "0.04 ps from held-out frames"
+    assert rows[f"{label}, window 4 fs: replicas lost"] == 0
+    assert rows[f"{label}, window 4 fs: {away}"] < rows[f"{label}, no skill, free flight: {away}"]
+    refused = CliRunner().invoke(app, [*words, "--reference", str(files / "reference.h5")])
+    assert refused.exit_code == 2
+    assert "two starts from 2 frames; give it --held-out runs alone" in refused.stderr
+    coarse = CliRunner().invoke(app, [*words, "--held-out", str(files / "reference.h5")])
+    assert coarse.exit_code == 2
+    assert "two starts from 2 frames 2 fs apart; this benchmark is for models of one frame" in coarse.stderr
 
 
 def test_averages_and_sizes(files: Path, tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ GAUCHE = molecule("CH3CH2OH")
 GAUCHE.rotate_dihedral(0, 1, 2, 3, 120.0, indices=[3])
 VARIANTS = {
     "trajcast-fast": ("trajcast", {"channels": 12, "layers": 1, "refinements": 2, "nodes": 3, "refinement_width": 8, "filter_width": 8}),
+    "trajcast-past": ("trajcast", {"channels": 8, "layers": 2, "refinements": 1, "nodes": 3, "filter_width": 8, "past": 2.0}),
+    "mdtrajnet-past": (
+        "mdtrajnet",
+        {"channels": 8, "matrix_channels": 4, "heads": 2, "layers": 1, "refinements": 1, "nodes": 3, "filter_width": 8, "past": 4.0},
+    ),
     "trajcast-fast-fixed": ("trajcast", {"channels": 12, "layers": 2, "refinements": 0, "head": "fixed", "filter_width": 8}),
     "trajcast-paper": ("trajcast", {"preset": "paper", "channels": 6, "layers": 2}),
     "gfnode": ("gfnode", {"channels": 8, "layers": 2, "filter_width": 8}),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
+from torch import Tensor
 
 from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
@@ -21,6 +22,7 @@ from forcefree.models.registry import build_model
 from forcefree.state import State
 from forcefree.training.config import TrainingConfig
 from forcefree.training.initial import with_species
+from forcefree.training.loss import unrolled_loss
 from forcefree.training.run import train
 from forcefree.training.windows import WindowSource
 
@@ -121,14 +123,23 @@ def test_another_interval_and_factors_that_are_not_positive_are_refused(initial:
 
 
 def test_a_trained_model_gets_an_energy_head_and_its_forecasts_stay(
-    initial: Forecaster, trajectories: list[Trajectory], tmp_path: Path
+    initial: Forecaster, trajectories: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    training = []
+
+    def counted(*arguments: Any, **options: Any) -> Tensor:
+        training.append(torch.is_grad_enabled())
+        return unrolled_loss(*arguments, **options)
+
+    monkeypatch.setattr("forcefree.training.module.unrolled_loss", counted)
     store = tmp_path / "energies.h5"
     write_store(store, [replace(t, energies=5.0 * np.linalg.norm(t.positions[:, 0] - t.positions[:, 1], axis=-1)) for t in trajectories])
     save_model(initial, tmp_path / "old.safetensors")
     config = fine_tuning(store, tmp_path, potential_weight=1.0, freeze=["network", "log_gain"])
     tuned = load(train(config, progress=False))
     assert tuned.knows_energy
+    assert training  # validation forecasts
+    assert not any(training)
     before, after = initial.state_dict(), tuned.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     water = State.from_atoms([molecule("H2O")])
@@ -136,5 +147,6 @@ def test_a_trained_model_gets_an_energy_head_and_its_forecasts_stay(
     assert found == pytest.approx(5.0 * 0.96, abs=1.0)
     again = fine_tuning(store, tmp_path, initial=str(tmp_path / "new.safetensors"), output=str(tmp_path / "again.safetensors"))
     kept = load(train(again, progress=False)).state_dict()
+    assert any(training)
     assert all(torch.equal(kept[name], tensor) for name, tensor in after.items() if name.startswith("energy."))
     assert not torch.equal(kept["network.element.weight"], after["network.element.weight"])

@@ -19,6 +19,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import kinetic_energies
 from forcefree.simulation.simulate import simulate
+from forcefree.state import State
 
 _RESAMPLES = 200
 _PIECES, _FRAMES = 5, 100  # most pieces of a run, and about as many frames of each are looked at
@@ -35,11 +36,26 @@ def start_of(run: Trajectory, frame: int = 0) -> Atoms:
     return atoms
 
 
-def follow(model: Forecaster, runs: Sequence[Trajectory], how: Propagation) -> tuple[list[Trajectory], int]:
-    """NVE rollouts from the first frames of the runs, as long and as finely recorded; and how many were lost."""
+def follow(
+    model: Forecaster, runs: Sequence[Trajectory], how: Propagation, earlier: Sequence[Trajectory] = ()
+) -> tuple[list[Trajectory], int]:
+    """NVE rollouts from the first frames of the runs, as long and as finely recorded; and how many were lost.
+
+    Args:
+        model: Of one frame, or of several where ``earlier`` frames lead to the first of each run.
+        runs: Of the same systems, equally spaced.
+        how: Propagator and interval.
+        earlier: As many frames for each run as the model needs beside the first.
+    """
+    first: list[Atoms] | tuple[State, ...] = [start_of(run) for run in runs]
+    if earlier:
+        spacing = float(runs[0].times[0] - earlier[0].times[-1])
+        frames = [[start_of(run, index) for run in earlier] for index in range(len(earlier[0]))]
+        states = [State.from_atoms(atoms) for atoms in [*frames, first]]
+        first = tuple(state.with_(time=state.time + spacing * (index + 1 - len(states))) for index, state in enumerate(states))
     found = simulate(
         model,
-        [start_of(run) for run in runs],
+        first,
         ensemble="nve",
         duration=float(runs[0].times[-1] - runs[0].times[0]),
         **how.options,

@@ -18,7 +18,7 @@ from forcefree.benchmark.large_cell import large_rows
 from forcefree.benchmark.materials_targets import SINGLE_STEP
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.pursuit import pieces_of, pursuit_rows
-from forcefree.benchmark.single_step import Errors, StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
+from forcefree.benchmark.single_step import PAST, Errors, StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
 from forcefree.benchmark.table import Table
 from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
@@ -100,6 +100,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     held_out = [] if protocol.held_out is None else list(read_store(protocol.held_out))
     reference = None if protocol.reference is None else next(iter(read_store(protocol.reference)))
     times = sorted(protocol.times) or [min(model.card.t_max for model in models)]
+    if protocol.reference is not None or protocol.cells:
+        _check_one_frame(models)
     _check(models, times, [*held_out[:1], *([] if reference is None else [reference])])
     _check_cells(protocol, reference, held_out)
     cell = find_start(protocol.start) if protocol.start else None
@@ -109,7 +111,8 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
         )
     propagators = protocol.propagators or (Propagation.usual(models[0]),)
     peers = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
-    pieces = pieces_of(held_out, protocol.pursuit, propagators) if protocol.pursuit and held_out else []
+    known = models[0].card.history_length - 1
+    pieces = pieces_of(held_out, protocol.pursuit, propagators, known) if protocol.pursuit and held_out else []
     if held_out:
         single_step_rows(table, models, held_out, times, protocol.windows, SINGLE_STEP.get(protocol.name, {}), peers)
         table.save()
@@ -152,15 +155,26 @@ def _check_cells(protocol: MaterialsProtocol, reference: Trajectory | None, held
 def _check(models: Sequence[Forecaster], times: Sequence[float], runs: Sequence[Trajectory]) -> None:
     """Refuse before the first forecast what would fail after many."""
     for model in models:
-        if model.card.history_length > 1:
+        card = model.card
+        if card.history_length > PAST or (card.history_spacing is not None and abs(card.history_spacing - runs[0].spacing) > 1e-6):
             raise ForcefreeError(
-                f"{model.card.name} starts from {model.card.history_length} frames; this benchmark is for models of one frame"
+                f"{card.name} starts from {card.history_length} frames {card.history_spacing:g} fs apart; this benchmark is for models of one "
+                "frame, or of two as far apart as those of the held-out runs"
             )
         if max(times) > model.card.t_max * (1.0 + 1e-9):
             raise ForcefreeError(f"{model.card.name} forecasts up to {model.card.t_max:g} fs, not {max(times):g} fs; ask for shorter times")
     for run in runs:
         if run.pbc.any() and not run.pbc.all():
             raise ForcefreeError(f"'{run.name}' is periodic in some directions only; this benchmark is for crystals, liquids and molecules")
+
+
+def _check_one_frame(models: Sequence[Forecaster]) -> None:
+    """Canonical rollouts and speeds start from structures, which have one frame."""
+    for model in models:
+        if model.card.history_length > 1:
+            raise ForcefreeError(
+                f"{model.card.name} starts from {model.card.history_length} frames; give it --held-out runs alone, not a --reference or --cells"
+            )
 
 
 def single_step_rows(

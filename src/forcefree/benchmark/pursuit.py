@@ -17,8 +17,8 @@ from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import temperatures
 
 
-def pieces_of(runs: Sequence[Trajectory], duration: float, propagators: Sequence[Propagation] = ()) -> list[Trajectory]:
-    """The runs cut into pieces of ``duration`` fs that share no frame.
+def pieces_of(runs: Sequence[Trajectory], duration: float, propagators: Sequence[Propagation] = (), known: int = 0) -> list[Trajectory]:
+    """The runs cut into pieces of ``duration`` fs that share no frame, with ``known`` frames more before each.
 
     Raises:
         ForcefreeError: If no run is as long, the frames are too far apart, or a step is longer or no multiple of their spacing.
@@ -30,8 +30,8 @@ def pieces_of(runs: Sequence[Trajectory], duration: float, propagators: Sequence
                 f"{duration:g} fs of frames {runs[0].spacing:g} fs apart cannot be followed in steps of {how.interval:g} fs; "
                 "follow for longer, in steps that are a multiple of the spacing"
             )
-    frames = round(duration / runs[0].spacing) + 1
-    if frames < 3:
+    frames = round(duration / runs[0].spacing) + 1 + known
+    if frames < 3 + known:
         raise ForcefreeError(f"{duration:g} fs are too short to follow by frames that are {runs[0].spacing:g} fs apart")
     found = [run.frames(first, first + frames) for run in runs for first in range(0, len(run) - frames + 1, frames)]
     if not found:
@@ -40,7 +40,10 @@ def pieces_of(runs: Sequence[Trajectory], duration: float, propagators: Sequence
 
 
 def pursuit_rows(table: Table, model: Forecaster, pieces: Sequence[Trajectory], propagators: Sequence[Propagation]) -> None:
-    """Follow pieces of held-out runs in NVE, beside free flight."""
+    """Follow pieces of held-out runs in NVE, beside free flight; a model of several frames knows the first of a piece beforehand."""
+    known = model.card.history_length - 1
+    earlier = [piece.frames(0, known) for piece in pieces] if known else []
+    pieces = [piece.frames(known, len(piece)) for piece in pieces]
     calculator = pieces[0].provenance.get("calculator")
     label = f"{(pieces[0].times[-1] - pieces[0].times[0]) / 1000:g} ps from held-out frames"
     names = sorted({piece.name for piece in pieces})
@@ -54,7 +57,7 @@ def pursuit_rows(table: Table, model: Forecaster, pieces: Sequence[Trajectory], 
     for how in propagators:
         named = f"{label}, {how.label}"
         kept = _whole_steps(pieces, how)
-        found, lost = follow(model, kept, how)
+        found, lost = follow(model, kept, how, earlier)
         table.add(f"{named}: replicas lost", lost, f"of {len(kept)}", at_most=0, seeds=len(kept))
         if lost:
             continue

@@ -21,6 +21,9 @@ from forcefree.training.windows import Windows, WindowSource
 _AT_ONCE = 4
 """Windows in one batch, which bounds the memory."""
 
+PAST = 2
+"""Frames of past that windows have."""
+
 
 @dataclass(frozen=True)
 class StepError:
@@ -69,7 +72,7 @@ def draw_windows(runs: Sequence[Trajectory], times: Sequence[float], count: int,
     for time in times:
         if abs(round(time / spacing) * spacing - time) > 1e-3 * spacing or time < 0.5 * spacing:
             raise ForcefreeError(f"a forecast of {time:g} fs cannot be judged by frames that are {spacing:g} fs apart")
-    source = WindowSource(runs, max(times), history_length=2, time_reversal=False, seed=seed)
+    source = WindowSource(runs, max(times), history_length=PAST, time_reversal=False, seed=seed)
     return [source.draw(_AT_ONCE, number) for number in range(-(-count // _AT_ONCE))]
 
 
@@ -80,7 +83,7 @@ def model_errors(model: Forecaster, batches: Sequence[Windows], times: Sequence[
         start = windows.history[-1]
         elapsed = torch.tensor(times, dtype=torch.float64)[:, None].expand(-1, start.n_systems)
         with torch.inference_mode():
-            frames = model.forecast((start,), elapsed)
+            frames = model.forecast(windows.history[-model.card.history_length :], elapsed)
         for row, time in enumerate(times):
             ahead = frames.state(row, start)
             found[time].append(StepError.of(ahead.positions, ahead.velocities, windows, _index(windows, time)))

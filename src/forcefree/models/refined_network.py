@@ -18,6 +18,7 @@ from forcefree.nn.filter_table import FilterTable
 from forcefree.nn.lattice_waves import FarField
 from forcefree.nn.pair_blocks import PairBlock
 from forcefree.nn.pair_list import PairList
+from forcefree.nn.past_bend import PastBend
 from forcefree.nn.refinement import Look, TrajectoryRefinement
 from forcefree.nn.velocity_message import EdgeFeatures, VelocityMessage, relative_motion
 
@@ -47,7 +48,8 @@ class RefinedNetwork(nn.Module):
         self.element = nn.Embedding(n_species, channels)
         self.pair = nn.Embedding(n_species * n_species, _PAIR_WIDTH)
         width = config.radial_functions + _PAIR_WIDTH + 3
-        self.messages = nn.ModuleList(self.build_message(config, width, first=index == 0) for index in range(config.layers))
+        first = 0 if config.past == 0.0 else -1  # no block but the first meets vectors that are zero
+        self.messages = nn.ModuleList(self.build_message(config, width, first=index == first) for index in range(config.layers))
         self.refinements = nn.ModuleList(
             TrajectoryRefinement(
                 channels, config.radial_functions, _PAIR_WIDTH, config.refinement_width, config.nodes, cutoff, config.neighbours
@@ -61,6 +63,7 @@ class RefinedNetwork(nn.Module):
         for readout in list(self.readouts)[1:]:
             for parameter in readout.parameters():
                 nn.init.zeros_(parameter)
+        self.past = PastBend(n_species, channels) if config.past else None
         times = segment_nodes(config.nodes, t_max)
         basis, _ = segment_basis(times, outputs, t_max)
         self.register_buffer("node_times", times.to(torch.get_default_dtype()), persistent=False)
@@ -119,7 +122,15 @@ class RefinedNetwork(nn.Module):
         heard: tuple[Tensor, Tensor] = self.far[look](scalars, vectors, waves, moved)
         return (*heard, *others)
 
-    def forward(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None = None) -> Tensor:
+    def forward(
+        self,
+        pairs: PairList,
+        velocities: Tensor,
+        species: Tensor,
+        scale: Tensor,
+        waves: FarField | None = None,
+        bend: Tensor | None = None,
+    ) -> Tensor:
         """Coefficients of the forecast.
 
         Args:
@@ -128,13 +139,17 @@ class RefinedNetwork(nn.Module):
             species: Index of each atom's element, shape (n_atoms,).
             scale: Å, what a coefficient of one means for each atom and output, shape (n_atoms, outputs).
             waves: Of the periodic cells, for a network with charges.
+            bend: How the past would bend the path of each atom by ``t_max``, Å, for a network that knows an earlier frame, shape
+                (n_atoms, 3, 2).
 
         Returns:
             Shape (n_atoms, 3, outputs).
         """
-        return self.coefficients(even_pairs(pairs, len(velocities), self._cutoff), velocities, species, scale, waves)
+        return self.coefficients(even_pairs(pairs, len(velocities), self._cutoff), velocities, species, scale, waves, bend)
 
-    def coefficients(self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None) -> Tensor:
+    def coefficients(
+        self, pairs: PairList, velocities: Tensor, species: Tensor, scale: Tensor, waves: FarField | None, bend: Tensor | None = None
+    ) -> Tensor:
         """The same from a list of pairs as it is; see :meth:`forward`."""
         separations, receiver, sender, degree = pairs
         relative = (at_atoms(velocities, sender) - at_atoms(velocities, receiver)) * self._t_max
@@ -151,10 +166,15 @@ class RefinedNetwork(nn.Module):
             velocities=relative[..., None],
         )
         features = self.embed(self.element(species))
+        if self.past is not None and bend is not None:
+            scalars, vectors, *others = features
+            features = (scalars, vectors + self.past.vectors(bend / scale[:, None, :1], species), *others)
         for message in self.messages:
             features = message(*features, edges)
         features = self.hear(0, features, waves)
         coefficients: Tensor = self.readouts[0](features[1]) * scale[:, None]
+        if self.past is not None and bend is not None:
+            coefficients = coefficients + self.past.coefficients(bend, species, coefficients.shape[-1])
         for index, readout in enumerate(list(self.readouts)[1:]):
             moved = velocities * self.node_times[:, None, None] + torch.einsum("nak,mk->mna", coefficients, self.node_basis)
 

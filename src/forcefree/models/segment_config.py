@@ -37,6 +37,10 @@ class SegmentConfig(Settings):
     neighbours: float = Field(default=8.0, gt=0.0)
     """Typical number of neighbours, a constant that normalises sums."""
 
+    past: float = Field(default=0.0, ge=0.0)
+    """fs between the last frame and one before it, from both of which the model knows the acceleration and how it changes; 0 for
+    models of one frame (neither in the ``paper`` preset nor with the fixed head of TrajCast)."""
+
     charges: int = Field(default=0, ge=0)
     """Latent charges per atom that act through the whole periodic cell, for liquids and crystals of ions or dipoles (not in the ``paper``
     preset). In training the cost of their field grows with the square of the number of atoms, in simulations with the number."""

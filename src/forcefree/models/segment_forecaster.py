@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from forcefree.errors import ForcefreeError
 from forcefree.graph import Neighbours
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
@@ -21,11 +24,17 @@ _CUTOFF_PER_SMEARING = 3.5  # beyond the cutoff less than one per cent of Coulom
 class SegmentForecaster(Forecaster):
     """One frame in, coefficients of functions of time out, departures from free flight at any time from those.
 
+    With the option ``past`` two frames go in. Positions and velocities of both fix a cubic between them; how it would bend the path
+    of an atom is what the network starts from.
+
     Args:
         card: Elements, cutoff, ``t_max`` and the architecture's options.
         network: Gives coefficients (n_atoms, 3, outputs) from separations, velocities, species, receivers, senders, scales
             and the number of pairs per receiver where all have the same.
         outputs: Coefficients per atom and direction.
+
+    Raises:
+        ForcefreeError: If the card's frames and times are not those of its options.
     """
 
     scales: Tensor
@@ -42,8 +51,18 @@ class SegmentForecaster(Forecaster):
         self.register_buffer("lookup", lookup, persistent=False)
         self._lattice = ReciprocalLattice(card.cutoff / _CUTOFF_PER_SMEARING)
         self._charged = isinstance(network, RefinedNetwork) and len(network.far) > 0
+        timing = self.timing(card.options, card.t_max)
+        if any(getattr(card, key) != value for key, value in timing.items()):
+            raise ForcefreeError(f"model {card.name} has options that need {timing} on its card")
+        self._past = "history_length" in timing
         self._neighbours = Neighbours(card.cutoff)
         self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
+
+    @classmethod
+    def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:  # noqa: ARG003 (any time can be forecast)
+        """Two frames where the option ``past`` asks for an earlier one; see :meth:`Forecaster.timing`."""
+        past = float(options.get("past", 0.0))
+        return {"history_length": 2, "history_spacing": past} if past else {}
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:  # noqa: ARG002 (other heads need them)
         """Normalise the head by the root mean square departures of the training data after ``t_max``.
@@ -73,11 +92,13 @@ class SegmentForecaster(Forecaster):
         separations = pairs.vectors(state, state.positions).to(precision)
         species = self.lookup[state.numbers]
         scale = self.scales[species] * self.log_gain.exp()[species]
-        far = {"waves": self._lattice(state, precision)} if self._charged else {}
-        listed = PairList(separations, pairs.receiver, pairs.sender, pairs.degree)
-        coefficients = self.network(listed, state.velocities.to(precision), species, scale, **far)
-        positions, velocities = self.decode(coefficients, times, state)
+        more: dict[str, Any] = {"waves": self._lattice(state, precision)} if self._charged else {}
         among = participation(separations.norm(dim=-1), pairs.receiver, state.n_atoms, pairs.degree, self.card.cutoff)
+        if self._past:
+            more["bend"] = bend(history[-2], state, self.card.t_max).to(precision) * among[:, None, None]
+        listed = PairList(separations, pairs.receiver, pairs.sender, pairs.degree)
+        coefficients = self.network(listed, state.velocities.to(precision), species, scale, **more)
+        positions, velocities = self.decode(coefficients, times, state)
         return Departures(positions, velocities, among)
 
     def decode(self, coefficients: Tensor, times: Tensor, state: State) -> tuple[Tensor, Tensor]:
@@ -108,3 +129,24 @@ class SegmentForecaster(Forecaster):
         if self._basis is None or self._basis[0] != key:
             self._basis = (key, segment_basis(times, count, self.card.t_max))
         return self._basis[1]
+
+
+def bend(before: State, state: State, time: float) -> Tensor:
+    r"""How far the cubic through two frames would carry each atom from free flight.
+
+    With :math:`h` between the frames and :math:`\Delta x` moved meanwhile, :math:`a = (4 v + 2 v_{-h}) / h - 6 \Delta x / h^2` is the
+    acceleration at the later frame and :math:`j = 6 (v + v_{-h}) / h^2 - 12 \Delta x / h^3` how fast it changes.
+
+    Args:
+        before: The earlier frame.
+        state: The later one.
+        time: fs after it.
+
+    Returns:
+        Å, :math:`a t^2 / 2` and :math:`j t^3 / 6`, float64, shape (n_atoms, 3, 2).
+    """
+    apart = (state.time - before.time)[state.system, None]
+    moved = state.positions - before.positions
+    acceleration = (4.0 * state.velocities + 2.0 * before.velocities) / apart - 6.0 * moved / apart**2
+    change = 6.0 * (state.velocities + before.velocities) / apart**2 - 12.0 * moved / apart**3
+    return torch.stack([acceleration * (time**2 / 2.0), change * (time**3 / 6.0)], dim=-1)

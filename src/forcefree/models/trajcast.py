@@ -35,7 +35,7 @@ class TrajCast(SegmentForecaster):
     @classmethod
     def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:
         """The fixed head has one time only; see :meth:`Forecaster.timing`."""
-        return {"fixed_times": [t_max]} if options.get("head") == "fixed" else {}
+        return {"fixed_times": [t_max]} if options.get("head") == "fixed" else super().timing(options, t_max)
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:
         """Normalise the heads; see :meth:`SegmentForecaster.set_scales`. The fixed head has one for velocities too."""

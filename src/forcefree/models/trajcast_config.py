@@ -32,6 +32,8 @@ class TrajCastConfig(SegmentConfig):
     def _refinement_needs_time(self) -> TrajCastConfig:
         if self.refinements and (self.head == "fixed" or self.preset == "paper"):
             raise ValueError("refinements need the fast preset with the continuous head; set refinements to 0")
+        if self.past and (self.head == "fixed" or self.preset == "paper"):
+            raise ValueError("past needs the fast preset with the continuous head; set past to 0")
         if self.charges and self.preset == "paper":
             raise ValueError("charges need the fast preset; set charges to 0")
         return self

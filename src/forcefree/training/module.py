@@ -34,6 +34,8 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
         super().__init__()
         self.model = model
         self._config, self._scales, self._rollout, self._potential = config, scales, rollout, potential
+        learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        self._forecasts = not learning or any(not name.startswith("energy.") for name in learning)
 
     def on_train_start(self) -> None:
         """Compile the network where that was asked for, after Lightning has copied the module."""
@@ -42,13 +44,20 @@ class ForecasterModule(LightningModule):  # type: ignore[misc]
             network.compile(dynamic=True)  # the number of pairs changes from batch to batch
 
     def training_step(self, batch: Windows, batch_idx: int) -> Tensor:  # noqa: ARG002 (Lightning's signature)
-        """Loss of one batch; its square root is the relative error that the progress bar shows."""
+        """Loss of one batch; its square root is the relative error that the progress bar shows.
+
+        Where all but the energy head is frozen nothing is forecast, and the error shown is that of the head.
+        """
         config = self._config
-        loss = unrolled_loss(
-            self.model, batch, self._scales, config.unroll, config.energy_weight, config.reversal_weight, own_past=config.own_past
-        )
-        self.log("error", loss.detach().sqrt(), prog_bar=True, on_step=True, on_epoch=False, batch_size=1)
-        loss = loss + self._potential_loss(batch)
+        potential = self._potential_loss(batch)
+        forecast: Tensor | float = 0.0
+        if self._forecasts:
+            forecast = unrolled_loss(
+                self.model, batch, self._scales, config.unroll, config.energy_weight, config.reversal_weight, own_past=config.own_past
+            )
+        loss = torch.as_tensor(forecast + potential)
+        shown = torch.as_tensor(forecast if self._forecasts else potential)
+        self.log("error", shown.detach().sqrt(), prog_bar=True, on_step=True, on_epoch=False, batch_size=1)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
         return loss
 
