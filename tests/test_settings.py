@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from pydantic import Field, ValidationError
@@ -72,3 +73,14 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ForcefreeError, match="not valid YAML"):
         _Outer.read(binary)
+
+
+def test_settings_a_file_and_a_mapping_are_all_accepted_and_nothing_else(tmp_path: Path) -> None:
+    path = _write(tmp_path, "duration: 2 ps\n")
+    settings = _Outer.read(path)
+    assert _Outer.accept(settings) is settings
+    assert _Outer.accept(path) == _Outer.accept(str(path)) == _Outer.accept(MappingProxyType({"duration": "2 ps"})) == settings
+    with pytest.raises(ForcefreeError, match="the configuration: runs: input should be greater than or equal to 1"):
+        _Outer.accept({"duration": 1, "runs": 0})
+    with pytest.raises(ForcefreeError, match="a configuration is the path of a YAML file, a mapping of its keys or a _Outer, not int"):
+        _Outer.accept(5)  # type: ignore[arg-type]

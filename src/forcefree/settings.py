@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -50,6 +51,26 @@ class Settings(BaseModel):
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ForcefreeError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
         return cls.parse(values if values is not None else {}, str(path))
+
+    @classmethod
+    def accept(cls, given: Self | Path | str | Mapping[str, Any]) -> Self:
+        """The settings themselves, or those that a YAML file or a mapping holds.
+
+        Args:
+            given: Settings of this class, the path of a YAML file, or keys and values as they would stand in one.
+
+        Raises:
+            ForcefreeError: If it is none of these, the file is missing or not YAML, or keys or values are wrong.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, (str, Path)):
+            return cls.read(Path(given))
+        if isinstance(given, Mapping):
+            return cls.parse(dict(given), "the configuration")
+        raise ForcefreeError(
+            f"a configuration is the path of a YAML file, a mapping of its keys or a {cls.__name__}, not {type(given).__name__}"
+        )
 
 
 def _sentence(error: ValidationError) -> str:

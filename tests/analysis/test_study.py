@@ -136,7 +136,31 @@ def test_stopped_replicas_are_listed_and_counted(tmp_path: Path, others: list[Tr
     assert found.stopped == ["replica 5 was stopped after 38 fs"]
     assert (found.measure("stopped").model, found.measure("stopped").verdict) == (1.0, "does not hold")
     assert any("1 of 6 replicas are too short" in note for note in found.notes)
+    assert found.conclusion.startswith("1 of 6 replicas were stopped by a guard; what follows speaks of the others alone.")
     assert found.trajectory.analysed_runs == 5
+
+
+def test_a_cold_run_without_a_thermostat_is_told_from_a_bad_one(tmp_path: Path, others: list[Trajectory], reference_store: Path) -> None:
+    def noted(share: float) -> list[str]:
+        runs = [
+            replace(run, velocities=run.velocities * share**0.5, provenance={**run.provenance, "ensemble": "nve"}) for run in others
+        ]  # fmt: skip
+        found = analyze(store(tmp_path / f"{share}.h5", runs), reference_store, calculator="none", discard="0")
+        return [note for note in found.notes if "ran without a thermostat at" in note]
+
+    (note,) = noted(0.5)
+    assert "equilibrate before" in note
+    assert noted(1.0) == []
+
+
+def test_why_there_are_no_energies(tmp_path: Path, others: list[Trajectory], reference_store: Path) -> None:
+    trajectory = store(tmp_path / "t.h5", others)
+    known = [replace(run, provenance={**run.provenance, "calculator": {"name": "emt"}}) for run in others]
+    nameless = [replace(run, provenance={k: v for k, v in run.provenance.items() if k != "calculator"}) for run in others]
+    for runs, why in ((known, "none were asked for"), (nameless, "none is named in the reference's provenance")):
+        reference = store(tmp_path / f"{why[:8]}.h5", runs)
+        notes = analyze(trajectory, reference, calculator="none", discard="0").notes
+        assert any(note.startswith("True energies were not computed") and why in note for note in notes)
 
 
 def test_a_reference_at_another_temperature_is_refused(tmp_path: Path, model_store: Path) -> None:

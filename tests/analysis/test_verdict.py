@@ -82,6 +82,22 @@ def test_the_conclusion_names_what_failed() -> None:
     assert conclude([]) == "Nothing about this trajectory could be judged."
 
 
+def test_the_conclusion_speaks_of_survivors_alone_where_replicas_were_lost() -> None:
+    measures = [
+        Measure(
+            key="stopped", group="completeness", label="replicas stopped by a guard", model=12.0, note="of 64", verdict="does not hold"
+        ),
+        Measure(key="b", group="structure", label="angles", verdict="holds"),
+        Measure(key="c", group="vibration", label="peaks", verdict="does not hold"),
+    ]
+    assert conclude(measures) == (
+        "12 of 64 replicas were stopped by a guard; what follows speaks of the others alone. Measured against this reference, they agree "
+        "with it in structure and conformations; they cannot be trusted for vibrational spectra [peaks]."
+    )
+    none = [measures[0].model_copy(update={"model": 0.0, "verdict": "holds"}), measures[1]]
+    assert conclude(none) == "Measured against this reference, it can be trusted for structure and conformations."
+
+
 def test_thresholds_must_make_sense() -> None:
     with pytest.raises(ValidationError):
         Thresholds(drift=0.0)

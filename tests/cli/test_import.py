@@ -84,6 +84,9 @@ def test_many_trajectories_are_counted(tmp_path: Path) -> None:
         (("--timestep", "0.25 fs", "--format", "xtc"), "with --topology"),
         (("--timestep", "0.25 fs", "--velocity-unit", "A"), "'A' is not a unit of velocity"),
         (("--timestep", "0.25 fs", "--velocity-unit", "A/fs"), "--velocity-unit ase"),
+        (("--timestep", "0.25 fs", "--velocity-unit", "ase", "--velocities", "derive"), "so --velocity-unit changes nothing; leave it out"),
+        (("--timestep", "0.25 fs", "--energy-unit", "kcal/mol"), "has neither energies nor forces, so --energy-unit changes nothing"),
+        (("--timestep", "0.25 fs", "--units", "metal"), "--units is for LAMMPS dumps, and"),
         (
             (
                 "--timestep",
@@ -108,6 +111,21 @@ def test_missing_files_and_existing_output_are_refused(tmp_path: Path, traj: Pat
     code, _, said = _import(traj, "-o", tmp_path / "out.h5", "--timestep", "0.25fs")
     assert (code, "exists already" in said) == (2, True)
     assert (tmp_path / "out.h5").read_text() == "mine"
+
+
+def test_an_output_that_is_not_named_as_the_store_it_would_be_is_refused(tmp_path: Path, traj: Path) -> None:
+    code, _, said = _import(traj, "-o", tmp_path / "out.xyz", "--timestep", "0.25 fs")
+    assert code == 2
+    assert "out.xyz would be an H5MD file but is not named as one; give it a name such as out.h5" in " ".join(said.split())
+    assert not list(tmp_path.iterdir())
+    assert _import(traj, "-o", tmp_path / "out.h5md", "--timestep", "0.25 fs")[0] == 0
+
+
+def test_a_unit_of_velocities_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "still.xyz", [Atoms("H2O", np.eye(3)) for _ in range(3)], format="extxyz")
+    code, _, said = _import(tmp_path / "still.xyz", "-o", tmp_path / "out.h5", "--timestep", "1fs", "--velocity-unit", "A/ps")
+    assert code == 2
+    assert "still.xyz has no velocities, so --velocity-unit changes nothing; leave it out" in said
 
 
 def test_lammps_options_reach_the_reader(tmp_path: Path) -> None:

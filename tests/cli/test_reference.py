@@ -42,11 +42,22 @@ def test_it_ends_with_a_store_and_a_table(folder: Path) -> None:
     assert again.stdout == result.stdout
 
 
+def test_runs_that_never_came_to_their_temperature_are_warned_of(folder: Path) -> None:
+    cold = CONFIG.replace("duration: 50 fs", "duration: 1 fs, friction_time: 1 ps").replace("[200, 400]", "[400]")
+    (folder / "reference.yaml").write_text(cold.replace("recording: {", "recording: {ensemble: nve, "))
+    result = CliRunner().invoke(app, ["reference", "reference.yaml"])
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("warning")]
+    assert line.startswith("warning: the runs at 400 K have a mean temperature of ")
+    assert line.endswith("so a longer equilibration is needed")
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ("timestep: 1 fs|timestep: 0.3 fs", "reference.yaml: the top level: recording.every (1 fs) must be a multiple of timestep"),
         ("temperatures: [200, 400]|temperatures: [-3]", "reference.yaml: the top level: temperatures must lie between 0 and 100000 K"),
+        ("output: out.h5|output: out.txt", "output out.txt would be an H5MD file but is not named as one"),
         ("name: methane|name: methan", "'methan' is neither a file nor a known start"),
         ("name: methane|file: start.xyz", "start structure start.xyz does not exist"),
         ("springs:Springs|gfn9", "calculator 'gfn9' is unknown"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from ase.io import write
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from forcefree.cli.simulate import simulate
 from forcefree.data.h5md import read_store
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import save_model
-from oracles import boxed, boxed_atoms
+from oracles import Springs, boxed, boxed_atoms
 
 app = typer.Typer()
 app.command()(simulate)
@@ -123,7 +124,51 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> N
 def test_help_shows_examples() -> None:
     result = CliRunner().invoke(app, ["--help"])
 
-    assert "forcefree simulate trajcast-ethanol ethanol --temperature 300" in " ".join(result.output.split())
+    said = " ".join(result.output.split())
+    assert "forcefree simulate trajcast-ethanol ethanol --temperature 300" in said
+    assert "forcefree simulate trajcast-ethanol traj.h5 --ensemble nve --duration 50ps -o nve.h5" in said
+
+
+def test_production_follows_equilibration_as_the_help_shows(files: Path) -> None:
+    common = ("--duration", "60fs", "--save-every", "20fs", "--no-guards")
+    assert _run("--temperature", "300", "-o", "nvt.h5", "--replicas", "2", *common).exit_code == 0
+
+    result = CliRunner().invoke(app, ["springs.safetensors", "nvt.h5", "--ensemble", "nve", "-o", "nve.h5", *common])
+
+    assert result.exit_code == 0, result.output
+    for before, after in zip(read_store(files / "nvt.h5"), read_store(files / "nve.h5"), strict=True):
+        np.testing.assert_array_equal(after.positions[0], before.positions[-1])
+
+
+@pytest.mark.parametrize(
+    ("good", "options", "sentence"),
+    [
+        (60.0, [], "the only replica was stopped after 0.06 ps; "),
+        (60.0, ["--replicas", "2"], "all 2 replicas were stopped, the last after 0.06 ps; "),
+        (-60.0, ["--equilibration", "100fs"], "the only replica was stopped while equilibrating; "),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_a_run_without_a_survivor_says_how_far_it_came_and_fails(
+    monkeypatch: pytest.MonkeyPatch, good: float, options: list[str], sentence: str
+) -> None:
+    departures = Springs.departures
+
+    def lost(self: Springs, history: tuple, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        positions, velocities = departures(self, history, times)
+        return (positions * torch.nan if float(history[-1].time.max()) >= good else positions), velocities
+
+    monkeypatch.setattr(Springs, "departures", lost)
+    common = ["--temperature", "300", "--duration", "1ns", "-o", "t.h5", "--save-every", "20fs", "--propagator", "direct", *options]
+
+    for resume in ([], ["--resume"]):
+        result = _run(*common, *resume)
+        assert result.exit_code == 1, result.output
+        left = "frames until then in t.h5" if good > 0.0 else "no frame was recorded"
+        wanted = f"{sentence}this is probably not a molecule or geometry that springs.safetensors was trained on; {left}, log in t.csv"
+        assert result.stderr.splitlines()[-1] == wanted
+        assert "nothing was left to do" not in result.output
+    assert {len(t) for t in read_store(Path("t.h5"))} == ({4} if good > 0.0 else set())
 
 
 def test_a_tolerance_reaches_the_engine_and_a_model_without_an_energy_head_says_so(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

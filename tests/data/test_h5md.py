@@ -71,6 +71,14 @@ def test_positions_alone_come_back_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.positions, bare.positions)
 
 
+@pytest.mark.parametrize(("last", "kept"), [(1, 1), (3, 3), (9, 7)])
+def test_the_last_frames_can_be_read_alone(tmp_path: Path, last: int, kept: int) -> None:
+    whole = _trajectory()
+    write_store(tmp_path / "store.h5", [whole])
+    [found] = read_store(tmp_path / "store.h5", last=last)
+    _same(found, whole.frames(7 - kept, 7))
+
+
 @pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 1, 1), (1, 1, 0)])
 def test_mdanalysis_reads_positions_velocities_forces_times_and_cell(tmp_path: Path, pbc: tuple[int, int, int]) -> None:
     import MDAnalysis

@@ -6,18 +6,21 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
 from pydantic import BaseModel
+from typer.main import get_command
 
+from forcefree.cli.main import app
 from forcefree.models.asteroid_config import AsteroidConfig
 from forcefree.models.egnn import EgnnConfig
 from forcefree.models.gfnode_config import GfNodeConfig
 from forcefree.models.mdtrajnet_config import MDtrajNetConfig
 from forcefree.models.trajcast_config import TrajCastConfig
 from forcefree.reference.config import ReferenceConfig
+from forcefree.simulation.log import COLUMNS
 from forcefree.simulation.options import SimulationOptions
 from forcefree.training.config import TrainingConfig
 
@@ -42,6 +45,21 @@ def test_every_macro_expands_and_every_link_leads_somewhere(macros: ModuleType, 
     assert "{{ " not in text
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / target).exists() or target.startswith("assets/"), target
+
+
+def _commands(group: Any, before: str = "") -> list[str]:
+    nested = getattr(group, "commands", {})
+    return [name for part, command in nested.items() for name in _commands(command, f"{before}{part} ")] or [before.strip()]
+
+
+def test_every_command_is_on_the_page_of_commands() -> None:
+    shown = re.findall(r"\{\{ command (.+?) \}\}", (ROOT / "docs" / "commands.md").read_text())
+    assert sorted(shown) == sorted(_commands(get_command(app)))
+
+
+def test_every_column_of_the_log_is_explained_in_order() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text()
+    assert tuple(name for name in re.findall(r"`([^`]+)`", text.partition("Columns of the log")[2]) if name in COLUMNS) == COLUMNS
 
 
 def _keys(settings: type[BaseModel], prefix: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from ase.optimize import BFGS
 from forcefree.analysis.energies import potential_energies
 from forcefree.data.h5md import read_store
 from forcefree.errors import ForcefreeError
-from forcefree.models.files import bundled_models, bundled_references, load
+from forcefree.models.files import bundled_models, bundled_references, load, read_card
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
@@ -44,6 +44,15 @@ def start() -> Atoms:
 def test_the_names_in_the_readme_are_there() -> None:
     assert {"trajcast-ethanol", "trajcast-quartz", "trajcast-water", "mdtrajnet-hcno"} <= set(bundled_models())
     assert "ethanol-nvt-300K" in bundled_references()
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_every_model_serves_at_the_temperatures_that_its_data_were_made_at(name: str) -> None:
+    card = read_card(bundled_models()[name])
+    for temperature in (300.0, *card.temperatures, *((500.0,) if "ethanol" in name else ())):
+        card.check_temperature(temperature)
+    with pytest.raises(ForcefreeError, match="cannot be trusted at 3000 K"):
+        card.check_temperature(3000.0)
 
 
 def test_the_card_says_how_it_was_made(model: Forecaster) -> None:

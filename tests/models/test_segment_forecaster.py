@@ -65,6 +65,15 @@ def test_the_first_forecast_is_the_cubic_where_it_is_believed_and_nothing_where_
     assert torch.equal(found[:, 1], torch.zeros(4, 3, dtype=torch.float64))
 
 
+def test_a_kick_in_the_past_is_felt_but_not_without_bounds() -> None:
+    past = PastBend(1, 4).double()
+    kind = torch.zeros(1, dtype=torch.int64)
+    kick = torch.tensor([[[0.0, 0.0], [3e6, 0.0], [4e6, 0.0]]], dtype=torch.float64)
+    found = past.vectors(kick, kind).detach()
+    expected = 5.0 * torch.tensor([0.0, 0.6, 0.8], dtype=torch.float64)[:, None] * past.mix.weight.detach()[0, :4]
+    torch.testing.assert_close(found[0], expected)
+
+
 @pytest.mark.parametrize("architecture", ["trajcast", "mdtrajnet"])
 def test_an_atom_alone_flies_straight_whatever_its_past(architecture: str) -> None:
     timing = find_architecture(architecture).timing(OPTIONS, 10.0)

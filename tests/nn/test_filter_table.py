@@ -45,6 +45,11 @@ def test_knots_are_exact_and_the_ends_hold(places: tuple[Tensor, Tensor]) -> Non
     torch.testing.assert_close(beyond.double(), curve(0, knots[-1:]), atol=1e-6, rtol=1e-6)
 
 
+def test_no_pairs_are_no_rows() -> None:
+    found = FilterTable(curve, 2, REACH, 16)(torch.zeros(0, dtype=torch.int64), torch.zeros(5, 0))
+    assert found.shape == (5, 0, 2)
+
+
 def test_it_joins_smoothly_at_the_knots() -> None:
     table = FilterTable(curve, 1, REACH, 16).double()
     kind, step = torch.zeros(1, dtype=torch.int64), 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,8 @@ def test_workers_make_what_runs_alone_make_and_a_second_call_makes_nothing(
     assert not store.with_name(store.name + ".parts").exists()
     written = store.stat().st_mtime_ns
     assert make_reference(config.model_copy(update={"workers": 1})) == store
+    (store.parent / "same.yaml").write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
+    assert make_reference(str(store.parent / "same.yaml")) == make_reference(config.model_dump()) == store
     assert store.stat().st_mtime_ns == written
     with pytest.raises(ForcefreeError, match="exists already; choose another output or remove it first"):
         make_reference(config.model_copy(update={"seed": 4}))
@@ -129,6 +132,7 @@ def test_what_a_calculator_says_reaches_the_user_through_the_worker(make_config:
         ({"start": {"name": "ethnol"}}, "'ethnol' is neither a file nor a known start"),
         ({"start": [{"name": "methane"}, {"name": "ethnol"}]}, "'ethnol' is neither a file nor a known start"),
         ({"start": {"name": "Si"}}, "a system of 1 atom has no degree of freedom left"),
+        ({"output": "water.txt"}, r"output water.txt would be an H5MD file but is not named as one; give it a name such as water.h5"),
         ({"output": "/usr"}, "output /usr is a folder; give the name of a file such as /usr/reference.h5"),
         ({"calculator": {"name": "gfn7"}}, "calculator 'gfn7' is unknown"),
     ],

@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {"start": {"name": "ethanol"}, "temperatures": [300], "ou
         ({"timestep": "0.7 fs"}, r"recording.every \(1 fs\) must be a multiple of timestep \(0.7 fs\)"),
         ({"recording": {"every": "1 ps", "duration": "0.5 ps"}}, r"recording.duration \(500 fs\) must be at least recording.every"),
         ({"recording": {"ensemble": "npt"}}, "recording.ensemble: input should be 'nve' or 'nvt'"),
+        ({"recording": {"ensemble": "nve", "thermostat_time": "50 fs"}}, r"recording: thermostat_time \(50 fs\) is for ensemble nvt"),
         ({"start": {"name": "ethanol", "smiles": "CCO"}}, "give exactly one of file, name or smiles, not name, smiles"),
         ({"start": {}}, "give exactly one of file, name or smiles, not none"),
         ({"start": []}, "start: list should have at least 1 item"),
@@ -106,3 +107,9 @@ def test_the_level_of_theory_is_what_the_options_of_a_program_call_it(calculator
     config = ReferenceConfig.parse({**GOOD, "calculator": calculator}, "test").calculator
     assert config.native is native
     assert config.level_of_theory == theory
+
+
+@pytest.mark.parametrize("recording", [{}, {"ensemble": "nvt", "thermostat_time": "50 fs"}])
+def test_a_configuration_that_was_stored_with_all_its_defaults_can_be_read_again(recording: dict[str, Any]) -> None:
+    config = ReferenceConfig.parse({**GOOD, "recording": recording}, "x")
+    assert ReferenceConfig.parse(config.model_dump(mode="json"), "again") == config

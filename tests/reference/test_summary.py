@@ -75,3 +75,21 @@ def test_a_store_of_something_else_is_refused(tmp_path: Path) -> None:
         summarize(tmp_path / "x.h5")
     with pytest.raises(ForcefreeError, match="has no kinetic energy"):
         kinetic_energies(replace(_run(), velocities=None))
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
+def test_runs_far_from_their_temperature_are_complained_of(tmp_path: Path, ensemble: str) -> None:
+    def warning(*found: float) -> str | None:
+        path = tmp_path / f"{'-'.join(map(str, found))}.h5"
+        write_store(path, [_run(f"run_{index}", temperature=value, ensemble=ensemble) for index, value in enumerate(found)])
+        return summarize(path)[0].warning
+
+    cure = "an nve recording keeps the energy" if ensemble == "nve" else "a longer equilibration or a shorter recording.thermostat_time"
+    said = warning(195.0, 205.0)
+    assert said is not None
+    assert said.startswith(f"the runs at 300 K have a mean temperature of 200 ± 5 K; {cure}")
+    assert warning(410.0, 400.0) is not None
+    assert warning(280.0, 280.0) is None  # within a tenth
+    assert warning(150.0, 350.0) is None  # within two errors
+    assert warning(200.0) is None  # one run of six degrees of freedom tells little
+    assert warning(40.0) == f"the runs at 300 K have a mean temperature of 40 K; {said.partition('; ')[2]}"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms
 from ase.io import read
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from torch import Tensor
@@ -151,9 +152,27 @@ def test_a_guard_stops_the_dynamics_at_the_last_good_state() -> None:
         ({}, "the start has no velocities; give a temperature"),
         ({"replicas": 3, "temperature": 300.0}, "moves one structure, not 3 replicas"),
         ({"ensemble": "nvt"}, "ForecastDynamics: the top level: ensemble nvt needs a temperature"),
+        ({"equilibration": "5 ps", "save_every": 10.0, "temperature": 300.0}, "no use for equilibration and save_every; give run"),
+        ({"duration": 100.0, "temperature": 300.0}, "no use for duration; give run"),
+        ({"log_every": 100.0, "temperature": 300.0}, "no use for log_every; give run"),
+        ({"thermostat": "langevin", "temperature": 300.0}, "no use for thermostat in nve; add ensemble='nvt'"),
+        ({"bootstrap": "reference", "temperature": 300.0}, r"starts from one frame, so bootstrap \(reference\) has nothing to make"),
         ({"timestep": 0.5, "temperature": 300.0}, "timestep: is not an option here"),
     ],
 )
 def test_wrong_options_are_refused_in_one_sentence(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(ForcefreeError, match=sentence):
         ForecastDynamics(boxed_atoms(), boxed(), **options)
+
+
+def test_constraints_are_refused_whenever_they_are_set() -> None:
+    fixed, later = _warm(), _warm()
+    fixed.set_constraint(FixAtoms([0]))
+    with pytest.raises(ForcefreeError, match=r"the atoms have constraints \(FixAtoms.*\); every atom moves freely here, so remove them"):
+        ForecastDynamics(fixed, boxed(), **FAST)
+
+    dynamics = ForecastDynamics(later, boxed(), **FAST)
+    dynamics.run(1)
+    later.set_constraint(FixAtoms([0]))
+    with pytest.raises(ForcefreeError, match="the atoms have constraints"):
+        dynamics.run(1)

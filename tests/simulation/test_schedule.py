@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from forcefree.errors import ForcefreeError
@@ -60,8 +60,15 @@ def test_frames_that_fit_no_step_are_refused_with_those_that_would(save_every: f
         Schedule.plan(interval=10.0, duration=100.0, save_every=save_every)
 
 
+def test_frames_further_apart_than_the_run_is_long_are_refused() -> None:
+    with pytest.raises(ForcefreeError, match="a run of 100 fs has no frame but its first when frames are 1000 fs apart; save more often"):
+        Schedule.plan(interval=10.0, duration=95.0, save_every=1000.0)
+    assert _times(Schedule.plan(interval=10.0, duration=95.0, save_every=100.0)) == [0.0, 100.0]
+
+
 @given(interval=st.floats(0.5, 50.0), several=st.integers(1, 20), many=st.integers(1, 20), steps=st.integers(1, 60))
 def test_recorded_times_are_the_multiples_of_the_spacing(interval: float, several: int, many: int, steps: int) -> None:
+    assume(many <= steps)
     for spacing in (interval / several, interval * many):
         schedule = Schedule.plan(interval=interval, duration=steps * interval, save_every=spacing)
 

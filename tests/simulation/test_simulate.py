@@ -221,6 +221,8 @@ def test_when_all_replicas_are_lost_the_run_ends_early() -> None:
         ({"replicas": 0}, "replicas: input should be greater than or equal to 1"),
         ({"interval": 50.0}, "forecasts 0 to 20 fs ahead, not 50 fs"),
         ({"save_every": 7.0}, "frames every 7 fs do not fit steps of 10 fs"),
+        ({"save_every": 500.0}, "a run of 200 fs has no frame but its first when frames are 500 fs apart"),
+        ({"bootstrap": "trajcast-ethanol"}, r"model springs starts from one frame, so bootstrap \(trajcast-ethanol\) has nothing to make"),
         ({"colour": "red"}, "colour: is not an option here"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here"),

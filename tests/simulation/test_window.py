@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,21 @@ def test_stores_that_cannot_start_a_run_are_said(tmp_path: Path, moving: State) 
             simulate(windowed(), tmp_path / f"{name}.h5", **OPTIONS)
     with pytest.raises(ForcefreeError, match="cannot be drawn for a start of several frames"):
         simulate(windowed(), past(moving), **(OPTIONS | {"velocities": "maxwell-boltzmann"}))
+    with pytest.raises(ForcefreeError, match=r"the start has all first frames, so bootstrap \(reference\) has none to make"):
+        simulate(windowed(), past(moving), **(OPTIONS | {"bootstrap": "reference"}))
+
+
+def test_a_window_is_taken_from_the_first_trajectory_that_no_guard_stopped(tmp_path: Path, moving: State) -> None:
+    good = _trajectory(past(moving))
+    lost = replace(good, name="lost", positions=good.positions + 1.0, provenance={"stopped": "it boiled"})
+    write_store(tmp_path / "t.h5", [lost, replace(good, name="whole")])
+    told: list[str] = []
+
+    options = OPTIONS | {"replicas": 1, "duration": 8.0, "ensemble": "nve", "temperature": None}
+    [run] = simulate(windowed(), tmp_path / "t.h5", notice=told.append, **options).trajectories()
+
+    np.testing.assert_array_equal(run.positions[0], good.positions[-1])
+    assert told == [f"'lost' of {tmp_path / 't.h5'} is left out, because a guard stopped it"]
 
 
 def test_auto_takes_the_window_for_models_of_several_frames_alone() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from forcefree.training.callbacks import KeepBest, StopWhenBothStall
+from forcefree.errors import ForcefreeError
+from forcefree.training.callbacks import KeepBest, StopWhenBothStall, StopWhenDiverged
 
 
 @dataclass
@@ -19,6 +21,7 @@ class Trainer:
 
     sanity_checking: bool = False
     should_stop: bool = False
+    global_step: int = 0
     strategy: Any = field(default_factory=SingleDeviceStrategy)
     callback_metrics: dict[str, float] = field(default_factory=dict)
     saved: list[float] = field(default_factory=list)
@@ -80,3 +83,15 @@ def test_an_improvement_too_small_to_matter_does_not_keep_a_training_alive() -> 
     for step in range(4):
         trainer.validate(stop, 1.0 - 1e-4 * step)
     assert trainer.should_stop
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_or_an_error_that_is_no_number_ends_the_training_with_the_step(value: float) -> None:
+    trainer, stop = Trainer(global_step=7), StopWhenDiverged("take smaller steps")
+    for finite in (1.0, 1e30):
+        stop.on_train_batch_end(trainer, None, {"loss": torch.tensor(finite)}, None, 0)
+        trainer.validate(stop, finite, math.nan)
+    with pytest.raises(ForcefreeError, match=r"training diverged: the loss was not a finite number at step 7, .*; take smaller steps"):
+        stop.on_train_batch_end(trainer, None, {"loss": torch.tensor(value)}, None, 0)
+    with pytest.raises(ForcefreeError, match="the error on held-out windows was not a finite number at step 7"):
+        trainer.validate(stop, value)

@@ -315,3 +315,35 @@ def test_a_model_of_several_frames_cannot_be_asked_to_retrace_its_path(store: Pa
     config = configuration(store, tmp_path / "m.safetensors", model=model, reversal_weight=1.0)
     with pytest.raises(ForcefreeError, match="reversal_weight is for models of one frame, not for asteroid"):
         train(config, progress=False)
+
+
+def test_a_training_that_diverges_is_one_sentence_and_no_model(store: Path, tmp_path: Path) -> None:
+    wild = {"steps": 10, "warmup": 1, "batch": 4, "learning_rate": 1e3}
+    config = configuration(store, tmp_path / "m.safetensors", optimizer=wild)
+    with pytest.raises(
+        ForcefreeError, match=r"diverged: the loss was not a finite number at step \d.* smaller .*learning_rate \(now 1000\)"
+    ) as caught:
+        train(config, progress=False)
+    assert "\n" not in str(caught.value)
+    assert not config.output.exists()
+
+
+def test_errors_that_are_no_numbers_at_the_end_are_no_model_either(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last steps of a training were not looked at."""
+    monkeypatch.setattr("forcefree.training.run._metrics", lambda *_: {"val_one_step": float("nan")})
+    config = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 2, "warmup": 1, "batch": 4})
+    with pytest.raises(ForcefreeError, match=r"training diverged: its errors on held-out windows are not finite, so no model is written"):
+        train(config, progress=False)
+    assert not config.output.exists()
+
+
+def test_a_file_and_its_keys_are_as_good_as_a_configuration(store: Path, tmp_path: Path) -> None:
+    values = configuration(store, tmp_path / "m.safetensors", optimizer={"steps": 2, "warmup": 1, "batch": 4}).model_dump(mode="json")
+    (tmp_path / "train.yaml").write_text(json.dumps(values))  # JSON is YAML
+    paths = [train(values, progress=False)]
+    for given in (tmp_path / "train.yaml", str(tmp_path / "train.yaml")):
+        with pytest.raises(ForcefreeError, match=r"m.safetensors or its checkpoint exists already"):
+            train(given, progress=False)
+    assert paths == [tmp_path / "m.safetensors"]
+    with pytest.raises(ForcefreeError, match="the configuration: data: is needed but missing"):
+        train({"model": values["model"], "output": values["output"]})

@@ -91,8 +91,10 @@ def load_sample(path: Path, *, temperature: float | None = None, discard: Discar
     runs = tuple(run.frames(kept.first_frame(run), len(run)) for run in whole)
     longest = max(len(run) for run in runs)
     if longest < FEWEST_FRAMES:
+        stopped = next((str(run.provenance["stopped"]) for run in whole if run.provenance.get("stopped")), "")
         raise ForcefreeError(
             f"the longest run of {path} has {longest} frames after discarding the start; at least {FEWEST_FRAMES} are needed"
+            + (f" ({stopped})" if stopped else "")
         )
     runs = tuple(run for run in runs if len(run) >= FEWEST_FRAMES)
     return Sample(path=path, whole=whole, runs=runs, temperature=_targets(whole)[0])

@@ -28,6 +28,7 @@ Progress = Callable[[str], None]
 """Told what is being done now."""
 
 _FEW_RUNS = 6
+_OTHER_TEMPERATURE = 0.1
 
 
 def analyze(
@@ -186,8 +187,17 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
             f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to "
             f"the total energy, on average over {len(drifts)} replicas, thermostat not counted{kept}."
         )
+    ours, theirs = (temperatures(sample.runs)["all"][0] for sample in (model, reference))
+    if model.ensemble == "nve" and abs(ours / theirs - 1.0) > _OTHER_TEMPERATURE:
+        notes.append(
+            f"The trajectory ran without a thermostat at {ours:.0f} K, the reference at {theirs:.0f} K, so that all that depends on the "
+            "temperature differs for that reason alone. Velocities drawn for a relaxed structure lose half of their heat to its "
+            "vibrations: equilibrate before (forcefree simulate --equilibration 5ps)."
+        )
     if energies is None:
-        notes.append("True energies were not computed: no calculator was chosen, and none is named in the reference's provenance.")
+        named = isinstance(reference.whole[0].provenance.get("calculator"), dict)
+        why = "none were asked for" if named else "no calculator was chosen, and none is named in the reference's provenance"
+        notes.append(f"True energies were not computed: {why}.")
     if "derived" in str(model.whole[0].provenance.get("velocities", "")):
         notes.append("The trajectory's velocities were derived from positions, which damps fast vibrations.")
     return notes

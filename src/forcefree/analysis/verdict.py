@@ -130,7 +130,8 @@ def mean_and_error(values: Sequence[float], weights: Sequence[float] | None = No
 
 
 def conclude(measures: Sequence[Measure]) -> str:
-    """Say in one sentence what the trajectory can be trusted for."""
+    """Say in a sentence what the trajectory can be trusted for, after another one where replicas were stopped."""
+    lost = next((measure for measure in measures if measure.key == "stopped" and measure.model), None)
     by_verdict: dict[Verdict, list[str]] = {}
     for group, words in _SPEAKS_FOR.items():
         members = [measure for measure in measures if measure.group == group]
@@ -141,14 +142,15 @@ def conclude(measures: Sequence[Measure]) -> str:
         by_verdict.setdefault(verdict, []).append(words)
     parts = []
     if good := by_verdict.get("holds"):
-        parts.append(f"it can be trusted for {_listed(good)}")
+        parts.append(f"{'they agree with it in' if lost else 'it can be trusted for'} {_listed(good)}")
     if bad := by_verdict.get("does not hold"):
-        parts.append(f"it cannot be trusted for {_listed([_bracketed(words) for words in bad])}")
+        parts.append(f"{'they' if lost else 'it'} cannot be trusted for {_listed([_bracketed(words) for words in bad])}")
     if open_ := by_verdict.get("undecided"):
         parts.append(f"more data is needed to tell for {_listed(open_)}")
+    before = f"{lost.model:g} {lost.note} replicas were stopped by a guard; what follows speaks of the others alone. " if lost else ""
     if not parts:
-        return "Nothing about this trajectory could be judged."
-    return "Measured against this reference, " + "; ".join(parts) + "."
+        return f"{before}Nothing about this trajectory could be judged."
+    return f"{before}Measured against this reference, {'; '.join(parts)}."
 
 
 def _bracketed(words: str) -> str:

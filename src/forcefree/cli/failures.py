@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from forcefree.errors import ForcefreeError
 
+ALL_STOPPED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 

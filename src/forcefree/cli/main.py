@@ -57,7 +57,7 @@ def main(
       forcefree analyze traj.h5 --against reference.h5 --output report
 
     \b
-    With the bundled model, nothing to train:
+    With a bundled model, nothing to train:
       forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 50ps --output traj.h5
       forcefree analyze traj.h5 --against ethanol-nvt-300K --output report
     """  # noqa: D301

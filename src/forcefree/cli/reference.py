@@ -97,5 +97,8 @@ def _show(summaries: Sequence[TemperatureSummary], store: Path) -> None:
         table.add_row(f"{row.temperature:g}", str(row.runs), str(row.frames), mean, drift)
     console = Console()
     console.print(table)
+    for row in summaries:
+        if row.warning is not None:
+            typer.echo(f"warning: {row.warning}", err=True)
     with store.open("rb") as file:
         console.print(f"sha256: {hashlib.file_digest(file, 'sha256').hexdigest()}", highlight=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forcefree.cli.failures import ALL_STOPPED
+
 if TYPE_CHECKING:
     from forcefree.simulation.progress import ProgressCallback
     from forcefree.simulation.simulate import Simulation
@@ -17,7 +19,9 @@ def simulate(
     model: Annotated[str, typer.Argument(help="Model file, or the name of a bundled model such as trajcast-ethanol.")],
     start: Annotated[
         str,
-        typer.Argument(help="Structure file, or a bundled or ASE name such as ethanol; a trajectory (.h5) for a model of several frames."),
+        typer.Argument(
+            help="Structure file, or a bundled or ASE name such as ethanol; or a trajectory (.h5), to go on from the last frame of each of its replicas."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Trajectory: .h5 (H5MD) or .extxyz. A .csv log is kept beside it.")],
     duration: Annotated[str, typer.Option(help="Recorded time per replica, such as 50ps or 1ns.")],
@@ -52,7 +56,9 @@ def simulate(
         str | None, typer.Option(help="Time between frames; may be shorter than a step, such as 2fs for spectra.")
     ] = None,
     log_every: Annotated[str | None, typer.Option(help="Time between rows of the CSV log.")] = None,
-    velocities: Annotated[str | None, typer.Option(help="maxwell-boltzmann, or start for those of the start structure.")] = None,
+    velocities: Annotated[
+        str | None, typer.Option(help="maxwell-boltzmann, or start for those of the start; drawn by default where there is a temperature.")
+    ] = None,
     rotation: Annotated[bool | None, typer.Option(help="Let isolated molecules rotate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     guards: Annotated[bool, typer.Option(help="Stop replicas that leave what training saw.")] = True,
@@ -67,7 +73,7 @@ def simulate(
 
     The trajectory is H5MD or extended XYZ, with a CSV log and a checkpoint beside it. A run that was stopped, even
     killed, goes on with --resume and ends with the same frames as if it had not been. A replica that leaves the world of
-    the training data is stopped with a sentence; the others go on.
+    the training data is stopped with a sentence; the others go on. Where all are stopped the exit code is 1.
 
     \b
     Examples:
@@ -75,6 +81,7 @@ def simulate(
       forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 20ps --save-every 2fs -o spectrum.h5
       forcefree simulate my.safetensors start.xyz --ensemble nve --temperature 300 --duration 50ps -o nve.extxyz
       forcefree simulate trajcast-ethanol ethanol --temperature 300 --duration 2ns --replicas 64 -o traj.h5 --resume
+      forcefree simulate trajcast-ethanol traj.h5 --ensemble nve --duration 50ps -o nve.h5
     """  # noqa: D301 (\\b is for the command line's help)
     from forcefree.simulation.simulate import simulate as run
 
@@ -108,7 +115,7 @@ def simulate(
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with the same command and --resume (checkpoint beside {output})", err=True)
         raise typer.Exit(130) from None
-    _tell_end(result)
+    _tell_end(result, model)
 
 
 class _bar:  # noqa: N801 (used as a function)
@@ -140,10 +147,14 @@ class _bar:  # noqa: N801 (used as a function)
         self._progress.update(self._task, total=report.total, completed=report.step, time=phase, speed=speed)
 
 
-def _tell_end(result: Simulation) -> None:
+def _tell_end(result: Simulation, model: str) -> None:
+    """Say how it went.
+
+    Raises:
+        typer.Exit: With code 1 where every replica was stopped.
+    """
     for sentence in result.stopped.values():
         typer.echo(sentence, err=True)
-    lost = f", {len(result.stopped)} of {result.state.n_systems} replicas stopped" if result.stopped else ""
     if result.halved is not None:
         typer.echo(
             f"{result.halved} segments were done again in halves; {result.over_tolerance} of the shortest, {result.propagator['shortest']:g} "
@@ -153,10 +164,27 @@ def _tell_end(result: Simulation) -> None:
         rates = list(result.energy_drift.values())
         kept = "; what the model added to it was taken out after every step" if result.kept_energy else ""
         typer.echo(
-            f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {len(rates)} replicas{kept}"
+            f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {_replicas(len(rates))}{kept}"
         )
+    if len(result.stopped) == result.state.n_systems:
+        _tell_loss(result, model)
+        raise typer.Exit(ALL_STOPPED)
+    lost = f", {len(result.stopped)} of {result.state.n_systems} stopped before" if result.stopped else ""
     speed = f"{result.ns_per_day:.1f} ns/day in all" if result.ns_per_day else "nothing was left to do"
     typer.echo(
-        f"{result.state.n_systems} replicas to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "
+        f"{_replicas(result.state.n_systems)} to {result.time / 1000.0:g} ps with {result.propagator['name']} steps of "
         f"{result.propagator['interval']:g} fs{lost}; {speed}; frames in {result.output}, log in {result.log}"
     )
+
+
+def _tell_loss(result: Simulation, model: str) -> None:
+    """Say what is left where no replica is."""
+    count, reached = result.state.n_systems, float(result.state.time.max())
+    who = "the only replica was" if count == 1 else f"all {count} replicas were"
+    when = f"{', the last' if count > 1 else ''} after {reached / 1000.0:g} ps" if reached >= 0.0 else " while equilibrating"
+    left = f"frames until then in {result.output}, log in {result.log}" if reached >= 0.0 else f"no frame was recorded, log in {result.log}"
+    typer.echo(f"{who} stopped{when}; this is probably not a molecule or geometry that {model} was trained on; {left}", err=True)
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from forcefree.models.card import Card
+
+NO_SKILL = 0.9
+"""One-step error, relative to that of free flight, from which on a model is no use."""
 
 
 def train(
@@ -40,6 +46,7 @@ def train(
     from lightning.pytorch.utilities import rank_zero_only
     from rich.console import Console
 
+    from forcefree.models.files import read_card
     from forcefree.training.config import TrainingConfig
     from forcefree.training.run import train as run
 
@@ -52,4 +59,18 @@ def train(
     console = Console(soft_wrap=True)
     console.print(f"model: {model}", highlight=False)
     console.print(f"logs and training report: {settings.folder}", highlight=False)
+    _tell_errors(read_card(model))
     console.print(f"next: forcefree simulate {model} START --temperature 300 --duration 50ps --output traj.h5", highlight=False)
+
+
+def _tell_errors(card: Card) -> None:
+    """The errors on held-out data in one line, and a warning where they are no better than those of free flight."""
+    found = card.training["validation"]
+    position, velocity, one_step = (found[name] for name in ("val_position_mae", "val_velocity_percent", "val_one_step"))
+    typer.echo(f"held out, {card.t_max:g} fs ahead: positions {position:.3g} Å, velocities {velocity:.3g} %, val_one_step {one_step:.3g}")
+    if one_step >= NO_SKILL:
+        typer.echo(
+            f"warning: val_one_step of {one_step:.3g} is hardly better than free flight, which has 1; do not simulate with this model, train it "
+            "for more steps or on more data, or look at its learning rate",
+            err=True,
+        )

@@ -27,6 +27,9 @@ _UNITS = {"position": "Angstrom", "velocity": "Angstrom fs-1", "force": "kJ mol-
 _CHUNK_BYTES = 65536
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+SUFFIXES = (".h5", ".hdf5", ".h5md")
+"""What the name of a store ends in."""
+
 
 class StoreWriter:
     """Append frames of several trajectories to one H5MD file.
@@ -229,6 +232,16 @@ def repair(path: Path) -> None:
         os.replace(rescued, path)
 
 
+def check_suffix(path: Path) -> None:
+    """See that a file to be made is named as the H5MD file that it will be.
+
+    Raises:
+        ForcefreeError: If its name ends in anything but one of ``SUFFIXES``.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ForcefreeError(f"output {path} would be an H5MD file but is not named as one; give it a name such as {path.stem}.h5")
+
+
 def trajectory_names(path: Path) -> list[str]:
     """Names of the trajectories in a store, in order."""
     with open_store(path) as file:
@@ -242,12 +255,13 @@ def store_attributes(path: Path) -> dict[str, Any]:
         return loaded
 
 
-def read_store(path: Path, names: Iterable[str] | None = None) -> Iterator[Trajectory]:
+def read_store(path: Path, names: Iterable[str] | None = None, *, last: int | None = None) -> Iterator[Trajectory]:
     """Read trajectories one after another.
 
     Args:
         path: H5MD file.
         names: Which trajectories; all when not given.
+        last: How many frames, counted from the end; all when not given.
 
     Yields:
         Trajectories of at least one frame, in the order of ``names``.
@@ -260,7 +274,7 @@ def read_store(path: Path, names: Iterable[str] | None = None) -> Iterator[Traje
             if name not in file["particles"]:
                 raise ForcefreeError(f"{path} has no trajectory '{name}'; it has {', '.join(list(file['particles'])[:5])}")
             try:
-                trajectory = _read(file, name)
+                trajectory = _read(file, name, last)
             except KeyError as error:
                 raise ForcefreeError(
                     f"{path} was not written by forcefree ('{name}' lacks a part: {error.args[0]}); convert it with forcefree import"
@@ -316,21 +330,22 @@ def _whole(path: Path) -> None:
             raise ForcefreeError(f"{path} is truncated ({size} of {expected} bytes); copy or make it again")
 
 
-def _read(file: h5py.File, name: str) -> Trajectory:
+def _read(file: h5py.File, name: str, last: int | None) -> Trajectory:
     group = file[f"particles/{name}"]
     observable = file.get(f"observables/{name}/potential_energy")
     elements = [group[key] for key in ("position", "velocity", "force") if key in group]
     elements += [observable] if observable is not None else []
     frames = min(e[dataset].shape[0] for e in elements for dataset in ("value", "time"))
+    rows = slice(0 if last is None else max(0, frames - last), frames)
     return Trajectory(
         name=name,
         numbers=np.asarray(group["species"], dtype=np.int64),
         masses=np.asarray(group["mass"], dtype=np.float64),
-        times=np.asarray(group["position/time"][:frames], dtype=np.float64),
-        positions=np.asarray(group["position/value"][:frames], dtype=np.float64),
-        velocities=np.asarray(group["velocity/value"][:frames], dtype=np.float64) if "velocity" in group else None,
-        forces=np.asarray(group["force/value"][:frames], dtype=np.float64) * KJ_PER_MOL if "force" in group else None,
-        energies=np.asarray(observable["value"][:frames], dtype=np.float64) if observable is not None else None,
+        times=np.asarray(group["position/time"][rows], dtype=np.float64),
+        positions=np.asarray(group["position/value"][rows], dtype=np.float64),
+        velocities=np.asarray(group["velocity/value"][rows], dtype=np.float64) if "velocity" in group else None,
+        forces=np.asarray(group["force/value"][rows], dtype=np.float64) * KJ_PER_MOL if "force" in group else None,
+        energies=np.asarray(observable["value"][rows], dtype=np.float64) if observable is not None else None,
         cell=_cell(group["box"]),
         pbc=np.array([value == b"periodic" for value in group["box"].attrs["boundary"]]),
         provenance=stored_provenance(group),

@@ -20,6 +20,7 @@ _TOLERANCE = 1e-6
 _LATER = ("energy",)
 """Fields that the first cards did not have."""
 _WARMER = 1.1  # a run at the hottest training temperature fluctuates this far
+_BEYOND = 1.25  # the hottest run may by chance have stayed this far below the temperature that it was made at
 
 
 class Card(Settings):
@@ -116,10 +117,17 @@ class Card(Settings):
             temperature: K, or None where none is asked for.
 
         Raises:
-            ForcefreeError: Naming the hottest temperature of the training data.
+            ForcefreeError: Naming the hottest temperature that the training data were made at, or that of their hottest run.
         """
-        hottest = max(self.temperatures, default=None)
-        if temperature is not None and hottest is not None and temperature > _WARMER * hottest:
+        if temperature is None:
+            return
+        hottest, seen = max(self.temperatures, default=None), self.guards.get("max_temperature")
+        if isinstance(seen, (int, float)) and seen > 0.0 and temperature > _BEYOND * seen:
+            raise ForcefreeError(
+                f"model {self.name} saw no run hotter than {seen:.0f} K on average and cannot be trusted at {temperature:g} K; "
+                "choose a lower temperature"
+            )
+        if hottest is not None and temperature > _WARMER * hottest:
             raise ForcefreeError(
                 f"model {self.name} was trained up to {hottest:g} K and cannot be trusted at {temperature:g} K; choose a lower temperature"
             )

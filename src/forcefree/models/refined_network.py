@@ -60,7 +60,7 @@ class RefinedNetwork(nn.Module):
         self.far = nn.ModuleList(
             FarCharges(channels, config.charges, config.nodes if index else 1) for index in range(1 + config.refinements) if config.charges
         )
-        for readout in list(self.readouts)[1:]:
+        for readout in list(self.readouts)[0 if config.past else 1 :]:
             for parameter in readout.parameters():
                 nn.init.zeros_(parameter)
         self.past = PastBend(n_species, channels) if config.past else None

@@ -57,4 +57,4 @@ class FilterTable(nn.Module):
         bags = nn.functional.embedding_bag(
             chosen.view(-1, 4), self.rows, mode="sum", per_sample_weights=weights.reshape(-1, 4).to(self.rows.dtype)
         )
-        return bags.view(*lengths.shape, -1)
+        return bags.view(*lengths.shape, self.rows.shape[-1])

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_FIRST_SPREAD = 0.1
+_LONGEST = 5.0
+"""Bound of the features that a bend becomes, in units of a typical departure: products of long vectors grow from block to block."""
+
 
 class PastBend(nn.Module):
     r"""Turns the bend of the past into vectors to begin with and into a first forecast.
@@ -21,10 +25,11 @@ class PastBend(nn.Module):
     def __init__(self, n_species: int, channels: int) -> None:
         super().__init__()
         self.mix = nn.Embedding(n_species, 2 * channels)
+        nn.init.normal_(self.mix.weight, std=_FIRST_SPREAD)
         self.belief = nn.Parameter(torch.tensor([1.0, 0.0]).repeat(n_species, 1))
 
     def vectors(self, bend: Tensor, species: Tensor) -> Tensor:
-        """Features of each atom.
+        """Features of each atom, of bounded length.
 
         Args:
             bend: In units of a typical departure, shape (n_atoms, 3, 2).
@@ -33,7 +38,8 @@ class PastBend(nn.Module):
         Returns:
             Shape (n_atoms, 3, channels).
         """
-        return torch.einsum("nap,npc->nac", bend, self.mix(species).unflatten(1, (2, -1)))
+        bounded = bend * (1.0 + bend.square().sum(dim=1, keepdim=True) / _LONGEST**2).rsqrt()
+        return torch.einsum("nap,npc->nac", bounded, self.mix(species).unflatten(1, (2, -1)))
 
     def coefficients(self, bend: Tensor, species: Tensor, outputs: int) -> Tensor:
         r"""The forecast of the cubic, :math:`(t/T)^2 T_0` and :math:`(t/T)^3 = (t/T)^2 (T_0 + T_1) / 2`.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
-from forcefree.data.h5md import read_store, store_attributes, write_store
+from forcefree.data.h5md import check_suffix, read_store, store_attributes, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.checkpoint import frames_done
@@ -24,25 +25,28 @@ Progress = Callable[[int, int], None]
 """Called with the number of frames done and the number of frames in all."""
 
 
-def make_reference(config: ReferenceConfig, progress: Progress | None = None) -> Path:
+def make_reference(config: ReferenceConfig | Path | str | Mapping[str, Any], progress: Progress | None = None) -> Path:
     """Make the reference trajectories, continuing what an earlier, killed call left behind.
 
     The result depends on the configuration alone, not on the number of workers or on interruptions. A script that
     calls this needs the usual ``if __name__ == "__main__":``, because the workers import it.
 
     Args:
-        config: What to make; ``config.output`` is the H5MD file that appears when all runs are done.
+        config: What to make, or the path of the YAML file that says so, or its keys and values; ``output`` is the H5MD file that
+            appears when all runs are done.
         progress: Told about finished frames, about once a second.
 
     Returns:
         The path of the store; at once where it is there already, made with the same configuration.
 
     Raises:
-        ForcefreeError: If the output or its unfinished runs belong to another configuration, the start cannot be used,
-            another process is making the same file, or the reference fails.
+        ForcefreeError: If the configuration is wrong, the output is not named as an H5MD file, it or its unfinished runs belong to
+            another configuration, the start cannot be used, another process is making the same file, or the reference fails.
     """
+    config = ReferenceConfig.accept(config)
     if config.output.is_dir():
         raise ForcefreeError(f"output {config.output} is a folder; give the name of a file such as {config.output / 'reference.h5'}")
+    check_suffix(config.output)
     parts = config.output.with_name(config.output.name + ".parts")
     if config.output.exists():
         if not same_data(config, store_attributes(config.output).get("config")):

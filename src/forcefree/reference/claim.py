@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from forcefree.errors import ForcefreeError
+from forcefree.lock import locked
 from forcefree.reference.config import ReferenceConfig
 
 
@@ -44,14 +45,8 @@ def claimed(parts: Path, config: ReferenceConfig) -> Iterator[None]:
     Raises:
         ForcefreeError: If it holds runs of another configuration, or another process is at work in it.
     """
-    import fcntl
-
     parts.mkdir(parents=True, exist_ok=True)
-    with (parts / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ForcefreeError(f"another process is at work in {parts}; wait for it or stop it first") from error
+    with locked(parts / "lock", f"another process is at work in {parts}; wait for it or stop it first"):
         stamp = parts / "config.json"
         if stamp.exists() and not same_data(config, json.loads(stamp.read_text())):
             raise ForcefreeError(f"{parts} holds runs of another configuration; remove it or choose another output")

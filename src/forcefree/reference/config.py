@@ -91,6 +91,15 @@ class RecordingConfig(Settings):
     forces: bool = True
     """Keep the forces too."""
 
+    @model_validator(mode="after")
+    def _used(self) -> RecordingConfig:
+        usual = type(self).model_fields["thermostat_time"].default
+        if self.ensemble == "nve" and self.thermostat_time != usual:  # a stored configuration says the usual time, whatever the ensemble
+            raise ValueError(
+                f"thermostat_time ({self.thermostat_time:g} fs) is for ensemble nvt, and an nve recording has no thermostat; leave it out"
+            )
+        return self
+
 
 def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
@@ -133,7 +142,7 @@ class ReferenceConfig(Settings):
     """Processes side by side, each with one BLAS thread."""
 
     output: Path
-    """H5MD file to make, relative to the folder that the command is run in."""
+    """H5MD file to make (``.h5``, ``.hdf5`` or ``.h5md``), relative to the folder that the command is run in."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ReferenceConfig:

@@ -14,6 +14,9 @@ from forcefree.errors import ForcefreeError
 from forcefree.reference.thermostat import count_freedom_at
 from forcefree.units import BOLTZMANN, KINETIC_UNIT
 
+_OFF = 0.1
+"""Relative deviation of a mean temperature that still is well."""
+
 
 @dataclass(frozen=True)
 class TemperatureSummary:
@@ -26,6 +29,8 @@ class TemperatureSummary:
         mean_temperature: Mean kinetic temperature over runs, K, with the degrees of freedom that the runs leave.
         error: Its standard error over runs, K; NaN for a single run.
         drift: Mean over runs of the absolute drift of the total energy, meV per atom and ps; None where a thermostat acts.
+        ensemble: That the runs were recorded in, ``nve`` or ``nvt``.
+        freedom: Velocity degrees of freedom of a run, on average over runs.
     """
 
     temperature: float
@@ -34,6 +39,25 @@ class TemperatureSummary:
     mean_temperature: float
     error: float
     drift: float | None
+    ensemble: str
+    freedom: float
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where the mean temperature is off by more than two of its errors and more than a tenth; otherwise None.
+
+        A single run has no error over runs; it counts as canonical runs differ, by T over the root of the degrees of freedom.
+        """
+        error = self.temperature / math.sqrt(self.freedom) if math.isnan(self.error) else self.error
+        if abs(self.mean_temperature - self.temperature) <= max(2.0 * error, _OFF * self.temperature):
+            return None
+        found = f"{self.mean_temperature:.0f}" + ("" if math.isnan(self.error) else f" ± {self.error:.0f}")
+        cure = (
+            "an nve recording keeps the energy that it begins with, so a longer equilibration is needed"
+            if self.ensemble == "nve"
+            else "a longer equilibration or a shorter recording.thermostat_time is needed"
+        )
+        return f"the runs at {self.temperature:g} K have a mean temperature of {found} K; {cure}"
 
 
 def summarize(store: Path) -> list[TemperatureSummary]:
@@ -48,12 +72,20 @@ def summarize(store: Path) -> list[TemperatureSummary]:
     Raises:
         ForcefreeError: If the file cannot be read or holds no reference runs.
     """
-    rows: dict[float, list[tuple[int, float, float | None]]] = {}
+    rows: dict[float, list[_RunNumbers]] = {}
     for trajectory in read_store(store):
         if "temperature" not in trajectory.provenance or trajectory.velocities is None:
             raise ForcefreeError(f"{store} was not made by forcefree reference; '{trajectory.name}' has no temperature or velocities")
         target = float(trajectory.provenance["temperature"])
-        rows.setdefault(target, []).append((len(trajectory), float(temperatures(trajectory).mean()), energy_drift(trajectory)))
+        rows.setdefault(target, []).append(
+            _RunNumbers(
+                frames=len(trajectory),
+                mean=float(temperatures(trajectory).mean()),
+                drift=energy_drift(trajectory),
+                ensemble=str(trajectory.provenance.get("ensemble", "nve")),
+                freedom=_freedom(trajectory),
+            )
+        )
     return [_summary(target, runs) for target, runs in sorted(rows.items())]
 
 
@@ -71,8 +103,11 @@ def kinetic_energies(trajectory: Trajectory) -> Floats:
 
 def temperatures(trajectory: Trajectory) -> Floats:
     """Kinetic temperature of every frame of a reference run in K, shape (n_frames,)."""
-    freedom = count_freedom_at(trajectory, rotation=bool(trajectory.provenance.get("rotation", True)))
-    return 2.0 * kinetic_energies(trajectory) / (BOLTZMANN * freedom)
+    return 2.0 * kinetic_energies(trajectory) / (BOLTZMANN * _freedom(trajectory))
+
+
+def _freedom(trajectory: Trajectory) -> float:
+    return count_freedom_at(trajectory, rotation=bool(trajectory.provenance.get("rotation", True)))
 
 
 def energy_drift(trajectory: Trajectory) -> float | None:
@@ -84,14 +119,27 @@ def energy_drift(trajectory: Trajectory) -> float | None:
     return float(slope[1] * 1.0e6 / len(trajectory.numbers)) if len(slope) > 1 else 0.0
 
 
-def _summary(target: float, runs: list[tuple[int, float, float | None]]) -> TemperatureSummary:
-    means = np.array([mean for _, mean, _ in runs])
-    drifts = [abs(drift) for _, _, drift in runs if drift is not None]
+@dataclass(frozen=True)
+class _RunNumbers:
+    """One run: its frames, mean temperature in K, energy drift in meV per atom and ps, ensemble and degrees of freedom."""
+
+    frames: int
+    mean: float
+    drift: float | None
+    ensemble: str
+    freedom: float
+
+
+def _summary(target: float, runs: list[_RunNumbers]) -> TemperatureSummary:
+    means = np.array([run.mean for run in runs])
+    drifts = [abs(run.drift) for run in runs if run.drift is not None]
     return TemperatureSummary(
         temperature=target,
         runs=len(runs),
-        frames=sum(frames for frames, _, _ in runs),
+        frames=sum(run.frames for run in runs),
         mean_temperature=float(means.mean()),
         error=float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan,
         drift=float(np.mean(drifts)) if drifts else None,
+        ensemble=runs[0].ensemble,
+        freedom=float(np.mean([run.freedom for run in runs])),
     )

@@ -14,11 +14,15 @@ from ase.md.md import MolecularDynamics
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.beginning import check_bootstrap
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.state import State
 from forcefree.temperature import kinetic_energy
 from forcefree.units import ASE_FEMTOSECOND
+
+_OF_RUNS = ("duration", "equilibration", "save_every", "log_every")
+_OF_NVT = ("thermostat", "thermostat_time")
 
 
 class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
@@ -40,10 +44,12 @@ class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
         loginterval: Steps between its rows and between frames of ``trajectory``.
         append_trajectory: Append to an existing trajectory file.
         **options: Fields of :class:`forcefree.simulation.SimulationOptions`: ``ensemble`` (``nve`` when not given),
-            ``temperature`` (K), ``thermostat``, ``thermostat_time`` (fs), ``propagator``, ``interval`` (fs), ``seed``, ...
+            ``temperature`` (K), ``thermostat``, ``thermostat_time`` (fs), ``propagator``, ``interval`` (fs), ``seed``, ...;
+            not those of a run that is recorded (``duration``, ``equilibration``, ``save_every``, ``log_every``).
 
     Raises:
-        ForcefreeError: If the model cannot serve the atoms or options; in a step, if a guard stops the dynamics.
+        ForcefreeError: If the model cannot serve the atoms or options, an option would have no effect, or the atoms have
+            constraints; in a step, if a guard stops the dynamics.
     """
 
     def __init__(
@@ -58,11 +64,14 @@ class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         forecaster = model if isinstance(model, Forecaster) else load(model)
+        _check_effect(options)
+        _check_free(atoms)
         moving = bool(np.any(atoms.get_velocities()))
         values = {"ensemble": "nve", "duration": 1.0, "velocities": "start" if moving else None, **options}
         chosen = SimulationOptions.parse(values, "ForecastDynamics")
         if chosen.replicas != 1:
             raise ForcefreeError(f"ForecastDynamics moves one structure, not {chosen.replicas} replicas; use forcefree.simulation.simulate")
+        check_bootstrap(forecaster.card, chosen.bootstrap)
         self.engine, _ = build_engine(forecaster, State.from_atoms([atoms]), chosen)
         super().__init__(
             atoms,
@@ -81,8 +90,9 @@ class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
         """One step of the propagator, with the thermostat.
 
         Raises:
-            ForcefreeError: If a guard stops the dynamics; ``atoms`` then hold the last good state.
+            ForcefreeError: If a guard stops the dynamics (``atoms`` then hold the last good state), or the atoms have constraints.
         """
+        _check_free(self.atoms)
         positions, momenta = self.atoms.get_positions(), self.atoms.get_momenta()
         if not (np.array_equal(positions, self._positions) and np.array_equal(momenta, self._momenta)):
             velocities = self.atoms.get_velocities() * ASE_FEMTOSECOND
@@ -120,3 +130,21 @@ class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
         temperature = float(self.engine.temperatures()[0])
         self._table.write(f"{self.get_time() / (1000.0 * units.fs):<12.4f}{kinetic:>14.6f}{temperature:>10.1f}\n")
         self._table.flush()
+
+
+def _check_effect(options: dict[str, Any]) -> None:
+    """Refuse options of which nothing would be seen."""
+    idle = [name for name in _OF_RUNS if name in options]
+    if idle:
+        raise ForcefreeError(
+            f"ForecastDynamics has no use for {' and '.join(idle)}; give run() the number of steps, and loginterval or the interval of an observer"
+        )
+    idle = [name for name in _OF_NVT if name in options]
+    if idle and options.get("ensemble", "nve") == "nve":
+        raise ForcefreeError(f"ForecastDynamics has no use for {' and '.join(idle)} in nve; add ensemble='nvt'")
+
+
+def _check_free(atoms: Atoms) -> None:
+    """Refuse constraints, which no forecast keeps."""
+    if atoms.constraints:
+        raise ForcefreeError(f"the atoms have constraints ({atoms.constraints[0]}); every atom moves freely here, so remove them")

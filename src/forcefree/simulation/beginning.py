@@ -1,11 +1,12 @@
-"""How a run of a model of several frames begins: from the end of a trajectory, or from one frame and somebody else's first steps."""
+"""How a run begins where another ended, and a model of several frames from one frame and somebody else's first steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
@@ -17,19 +18,41 @@ from forcefree.models.card import Card
 from forcefree.models.files import load
 from forcefree.reference.calculators import build_calculator
 from forcefree.reference.config import CalculatorConfig
+from forcefree.reference.starts import check_structure
 from forcefree.state import State
 
 REFERENCE = "reference"
 _LONGEST_TIMESTEP = 0.5  # fs
 
 
-def read_window(path: Path, card: Card) -> tuple[State, ...]:
+def read_ends(path: Path, notice: Callable[[str], None]) -> State:
+    """The last frame of every trajectory of a store, each a system, with its velocities where all have them.
+
+    Args:
+        path: H5MD file.
+        notice: Told which trajectories are left out, because a guard stopped them.
+
+    Raises:
+        ForcefreeError: If the store cannot be read, no trajectory is left, or an end has positions that no run can start from.
+    """
+    ends = list(_unstopped(path, notice, last=1))
+    for end in ends:
+        check_structure(_atoms(end, -1), f"the end of trajectory '{end.name}' of {path}")
+    return _state(ends, -1)
+
+
+def read_window(path: Path, card: Card, notice: Callable[[str], None]) -> tuple[State, ...]:
     """The last frames of the first trajectory of a store, as many and as far apart as the model needs.
+
+    Args:
+        path: H5MD file.
+        card: Of the model.
+        notice: Told which trajectories are left out, because a guard stopped them.
 
     Raises:
         ForcefreeError: If the store cannot be read, or the trajectory is too short, too coarse or without velocities.
     """
-    trajectory = next(read_store(path))
+    trajectory = next(_unstopped(path, notice))
     spacing = card.history_spacing or trajectory.spacing
     stride = round(spacing / trajectory.spacing)
     if stride < 1 or abs(stride * trajectory.spacing - spacing) > 1e-3 * spacing:
@@ -43,7 +66,23 @@ def read_window(path: Path, card: Card) -> tuple[State, ...]:
             f"but trajectory '{trajectory.name}' has {len(trajectory)} frames {'with' if trajectory.velocities is not None else 'without'} them"
         )
     chosen = trajectory.frames(len(trajectory) - needed, len(trajectory), stride)
-    return tuple(_state(chosen, index) for index in range(len(chosen)))
+    return tuple(_state([chosen], index) for index in range(len(chosen)))
+
+
+def check_bootstrap(card: Card, source: str | None) -> None:
+    """See that somebody who should make the first frames has any to make.
+
+    Args:
+        card: Of the model of the run.
+        source: As for :func:`first_steps`, None where nobody should.
+
+    Raises:
+        ForcefreeError: If the model starts from one frame.
+    """
+    if source is not None and card.history_length == 1:
+        raise ForcefreeError(
+            f"model {card.name} starts from one frame, so bootstrap ({source}) has nothing to make; leave it out, it belongs to models of several frames"
+        )
 
 
 def first_steps(state: State, card: Card, source: str) -> tuple[State, ...]:
@@ -100,15 +139,32 @@ def _alike(frame: State, state: State) -> State:
     return state.with_(positions=frame.positions, velocities=frame.velocities)
 
 
-def _state(trajectory: Trajectory, index: int) -> State:
-    assert trajectory.velocities is not None
-    atoms = Atoms(
+def _unstopped(path: Path, notice: Callable[[str], None], last: int | None = None) -> Iterator[Trajectory]:
+    """Trajectories of a store that did not leave the world of their model, with their ``last`` frames."""
+    good = 0
+    for trajectory in read_store(path, last=last):
+        if "stopped" in trajectory.provenance:
+            notice(f"'{trajectory.name}' of {path} is left out, because a guard stopped it")
+        else:
+            good += 1
+            yield trajectory
+    if not good:
+        raise ForcefreeError(f"{path} has no trajectory to start from: each is empty or was stopped by a guard; give another start")
+
+
+def _state(trajectories: Sequence[Trajectory], index: int) -> State:
+    """Frame ``index`` of every trajectory, at rest unless all have velocities; its time counts from the last frame."""
+    state = State.from_atoms([_atoms(trajectory, index) for trajectory in trajectories])
+    velocities = [trajectory.velocities[index] for trajectory in trajectories if trajectory.velocities is not None]
+    ages = [trajectory.times[index] - trajectory.times[-1] for trajectory in trajectories]
+    state = state.with_(time=torch.tensor(ages, dtype=torch.float64))
+    return state.with_(velocities=torch.from_numpy(np.concatenate(velocities))) if len(velocities) == len(trajectories) else state
+
+
+def _atoms(trajectory: Trajectory, index: int) -> Atoms:
+    return Atoms(
         trajectory.numbers, positions=trajectory.positions[index], cell=trajectory.cell, pbc=trajectory.pbc, masses=trajectory.masses
     )
-    state = State.from_atoms([atoms])
-    velocities = torch.from_numpy(trajectory.velocities[index])
-    age = float(trajectory.times[index] - trajectory.times[-1])
-    return state.with_(velocities=velocities, time=torch.full_like(state.time, age))
 
 
 def repeated(history: Sequence[State], copies: int, state: State) -> tuple[State, ...]:

@@ -18,7 +18,8 @@ from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.schedule import Schedule
-from forcefree.simulation.thermostats import CSVR, Langevin, NoThermostat, Thermostat
+from forcefree.simulation.surroundings import check_surroundings
+from forcefree.simulation.thermostats import CSVR, Equilibration, Langevin, NoThermostat, Thermostat
 from forcefree.simulation.window import Window
 from forcefree.state import State
 from forcefree.streams import Streams
@@ -46,6 +47,8 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     for cell, pbc in zip(start.cell.cpu().numpy(), start.pbc.cpu().numpy(), strict=True):
         check_cell(cell, pbc, model.card.cutoff, "the start")
     model.card.check_temperature(options.temperature)
+    if options.guards:
+        check_surroundings(model.card, start)
     propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
     schedule = options.schedule(propagator.interval)
     for times in {schedule.frames_per_step: schedule.offsets}.values():
@@ -69,7 +72,7 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
         state = _begun(propagator, state, options, (*earlier, start) if earlier else ())
     guards = _guards(model, state, options) if options.guards else None
     bodies = Bodies(state, options.conserved)
-    thermostat = _thermostat(state, options, schedule.interval, streams, bodies)
+    thermostat = _thermostat(state, options, schedule, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
     keeper = EnergyKeeper(model, bodies) if keeps_energy(model, options.propagator, options.keep_energy) else None
     return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, names=names), schedule
@@ -145,9 +148,10 @@ def _guards(model: Forecaster, state: State, options: SimulationOptions) -> Guar
     return guards
 
 
-def _thermostat(state: State, options: SimulationOptions, interval: float, streams: Streams, bodies: Bodies) -> Thermostat:
-    if options.ensemble == "nve":
+def _thermostat(state: State, options: SimulationOptions, schedule: Schedule, streams: Streams, bodies: Bodies) -> Thermostat:
+    """That of NVT; of NVE with a temperature the same while it equilibrates."""
+    if options.temperature is None or (options.ensemble == "nve" and schedule.equilibration == 0):
         return NoThermostat()
-    assert options.temperature is not None
     kind = CSVR if options.thermostat == "csvr" else Langevin
-    return kind(state, options.temperature, options.thermostat_time, interval, streams, bodies)
+    thermostat = kind(state, options.temperature, options.thermostat_time, schedule.interval, streams, bodies)
+    return thermostat if options.ensemble == "nvt" else Equilibration(thermostat, schedule.equilibration)

@@ -138,6 +138,11 @@ def checkpoint_path(output: Path) -> Path:
     return output.with_name(output.name + ".checkpoint")
 
 
+def lock_path(output: Path) -> Path:
+    """What the process that writes a simulation holds: beside its output, and of another name for every output."""
+    return output.with_name(output.name + ".lock")
+
+
 def options_of_checkpoint(output: Path) -> dict[str, Any] | None:
     """Options of the run whose checkpoint lies beside ``output``, None where there is none.
 
@@ -155,7 +160,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ForcefreeError: If it is missing, damaged, or of a later format.
     """
     if not path.is_file():
-        raise ForcefreeError(f"there is no checkpoint {path}, so the run cannot go on; remove its output and start again")
+        raise ForcefreeError(f"there is no checkpoint {path}, so no run can go on from there; choose another output")
     damaged = f"checkpoint {path} is damaged; remove it and the output, and start again"
     try:
         with safe_open(path, framework="pt") as file:

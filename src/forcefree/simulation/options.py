@@ -26,7 +26,7 @@ class SimulationOptions(Settings):
     """Options of ``forcefree simulate`` and :func:`forcefree.simulation.simulate`."""
 
     ensemble: Ensemble = "nvt"
-    """``nve`` leaves the dynamics alone; ``nvt`` adds a thermostat."""
+    """``nve`` leaves the dynamics alone once it is equilibrated; ``nvt`` keeps a thermostat."""
 
     temperature: float | None = None
     """K; needed for ``nvt``, and for ``nve`` unless the start has velocities."""
@@ -35,7 +35,7 @@ class SimulationOptions(Settings):
     """Recorded time per replica, in fs."""
 
     equilibration: Annotated[float, BeforeValidator(_duration_or_none)] = 0.0
-    """Time before that is not recorded, in fs."""
+    """Time before that is not recorded, in fs; where there is a temperature the thermostat acts meanwhile, in ``nve`` too."""
 
     replicas: int = Field(default=1, ge=1)
     """Copies of the start (of each, where there are several), each with velocities and random numbers of its own."""
@@ -44,7 +44,8 @@ class SimulationOptions(Settings):
     """Number of the first replica; replica n is the same in every batch, in crystals and liquids to rounding."""
 
     velocities: StartVelocities | None = None
-    """Drawn at the temperature, or those of the start; drawn where there is a temperature when not given."""
+    """Drawn at the temperature (``maxwell-boltzmann``), or those of the start (``start``: of a trajectory those of its last frame); drawn
+    where there is a temperature when not given."""
 
     rotation: bool | None = None
     """Let isolated molecules rotate; only with the velocities of the start when not given."""
@@ -75,7 +76,8 @@ class SimulationOptions(Settings):
     """Who makes the first frames of a model that needs several, from a start of one: a model, or ``reference``."""
 
     save_every: Duration | None = None
-    """Time between recorded frames in fs, a multiple or a divisor of the step; about 100 fs when not given."""
+    """Time between recorded frames in fs, a multiple or a divisor of the step and no longer than the duration; about 100 fs when
+    not given."""
 
     log_every: Duration | None = None
     """Time between rows of the CSV log in fs; a thousandth of the duration when not given, but ten steps at least."""

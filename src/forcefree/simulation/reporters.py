@@ -12,14 +12,16 @@ import numpy as np
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
+from forcefree.data.h5md import SUFFIXES as H5MD
 from forcefree.data.h5md import StoreWriter
 from forcefree.errors import ForcefreeError
 from forcefree.simulation.recording import Block, MemoryReporter, Reporter, replica_trajectories
 from forcefree.state import State
 from forcefree.units import ASE_FEMTOSECOND
 
-_H5MD = (".h5", ".hdf5", ".h5md")
 _XYZ = (".xyz", ".extxyz")
+SUFFIXES = (*H5MD, *_XYZ)
+"""What the name of an output may end in."""
 
 
 def trajectory_files(output: Path, names: Sequence[int]) -> list[Path]:
@@ -28,7 +30,7 @@ def trajectory_files(output: Path, names: Sequence[int]) -> list[Path]:
     Raises:
         ForcefreeError: If the suffix is unknown.
     """
-    if output.suffix in _H5MD:
+    if output.suffix in H5MD:
         return [output]
     if output.suffix in _XYZ:
         several = len(names) > 1
@@ -53,7 +55,7 @@ def make_reporter(
     """
     if output is None:
         return MemoryReporter(state, names, provenance)
-    kind = H5MDReporter if output.suffix in _H5MD else ExtxyzReporter
+    kind = H5MDReporter if output.suffix in H5MD else ExtxyzReporter
     return kind(output, state, names, provenance, position)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from safetensors import SafetensorError
 
 from forcefree.errors import ForcefreeError
+from forcefree.lock import locked
 from forcefree.models.forecaster import Frames
-from forcefree.simulation.checkpoint import Checkpoint, Identity, checkpoint_path, read_checkpoint
+from forcefree.simulation.checkpoint import Checkpoint, Identity, checkpoint_path, lock_path, read_checkpoint
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.log import Log
 from forcefree.simulation.progress import Clock, Progress, ProgressCallback
 from forcefree.simulation.recording import FrameBuffer, Reporter
-from forcefree.simulation.reporters import make_reporter, trajectory_files
+from forcefree.simulation.reporters import SUFFIXES, make_reporter, trajectory_files
 from forcefree.simulation.schedule import Schedule
 from forcefree.state import State
 
@@ -49,6 +50,21 @@ class Run:
         self.log: Log | None = None
         self.reporter: Reporter
         self.ns_per_day = 0.0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from the output, from before it is opened until the run has ended.
+
+        Raises:
+            ForcefreeError: If another process is writing it, or its folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            if self.output is not None:
+                refusal = f"another process is writing {self.output}; wait for it or stop it"
+                with self._writing():
+                    self.output.parent.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(locked(lock_path(self.output), refusal))
+            yield
 
     def open(self, *, resume: bool) -> None:
         """Create the output, or continue it from its checkpoint.
@@ -90,7 +106,7 @@ class Run:
                 if tell and progress is not None:
                     progress(self._report(clock))
         except (KeyboardInterrupt, ForcefreeError):
-            self._abandon()
+            self._abandon(self._stops())
             raise
         self.checkpoint()
         self._close()
@@ -139,17 +155,21 @@ class Run:
 
     def _close(self) -> None:
         with self._writing():
-            notes: dict[int, dict[str, Any]] = {system: {"stopped": stop.reason} for system, stop in self.engine.stopped.items()}
+            notes = self._stops()
             for system, rate in self.engine.drift_rates().items():
                 notes.setdefault(system, {})["energy_drift"] = rate
             self.reporter.close(notes)
             if self.log is not None:
                 self.log.close()
 
-    def _abandon(self) -> None:
+    def _stops(self) -> dict[int, dict[str, Any]]:
+        """Why replicas were stopped, for their provenance."""
+        return {system: {"stopped": stop.reason} for system, stop in self.engine.stopped.items()}
+
+    def _abandon(self, notes: dict[int, dict[str, Any]] | None = None) -> None:
         """Close what is open, whatever state it is in."""
         with suppress(Exception):
-            self.reporter.close({})
+            self.reporter.close(notes or {})
         if self.log is not None:
             with suppress(Exception):
                 self.log.close()
@@ -159,7 +179,10 @@ class Run:
         assert self.output is not None
         assert self.log_path is not None
         path = checkpoint_path(self.output)
-        if not path.exists() and not any(file.exists() for file in self._files):
+        if not path.exists():
+            for file in self._files:
+                if file.exists():
+                    raise ForcefreeError(f"there is no checkpoint {path}, so {file} is left as it is; choose another output")
             return None
         checkpoint = read_checkpoint(path)
         self.identity.refuse_other(checkpoint.identity, path)
@@ -180,7 +203,17 @@ class Run:
         assert self.log_path is not None
         for path in (*self._files, self.log_path, checkpoint_path(self.output)):
             if path.exists():
-                raise ForcefreeError(f"{path} exists already; continue that run with --resume, or choose another output")
+                raise ForcefreeError(f"{path} exists already{self._whose(path)}")
+
+    def _whose(self, path: Path) -> str:
+        """The run that a file belongs to, as far as checkpoints tell, and what to do then."""
+        assert self.output is not None
+        if checkpoint_path(self.output).exists():
+            return "; continue that run with --resume, or choose another output"
+        others = [other for other in map(self.output.with_suffix, SUFFIXES) if checkpoint_path(other).exists()]
+        if path == self.log_path and others:
+            return f" as the log of {others[0]}; choose an output of another name"
+        return "; choose another output"
 
     def _report(self, clock: Clock) -> Progress:
         engine, total = self.engine, self.schedule.total

@@ -56,7 +56,7 @@ class Schedule:
             log_every: Time between rows of the log; a thousandth of the duration when not given, but ten steps at least.
 
         Raises:
-            ForcefreeError: If ``save_every`` is neither a multiple nor a divisor of the interval.
+            ForcefreeError: If ``save_every`` is neither a multiple nor a divisor of the interval, or longer than the recorded time.
         """
         production = math.ceil(duration / interval - 1e-9)
         if save_every is None:
@@ -66,6 +66,11 @@ class Schedule:
             raise ForcefreeError(
                 f"frames every {save_every:g} fs do not fit steps of {interval:g} fs; "
                 f"save every {interval / max(1, round(several)):g} or {interval * max(1, round(many)):g} fs"
+            )
+        if round(many) > production:
+            raise ForcefreeError(
+                f"a run of {production * interval:g} fs has no frame but its first when frames are {save_every:g} fs apart; "
+                "save more often, or run longer"
             )
         usual = interval * min(production, max(_LEAST_STEPS, math.ceil(production / _LOG_ROWS)))
         rows = usual if log_every is None else log_every

@@ -14,6 +14,7 @@ from forcefree.graph import keeps_all_pairs
 from forcefree.memory import keep_freed_memory
 from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
+from forcefree.simulation.beginning import check_bootstrap
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
 from forcefree.simulation.choice import keeps_energy
@@ -90,14 +91,16 @@ def simulate(
 
     Args:
         model: A loaded model, a model file, or a bundled name.
-        start: A structure file, a bundled or ASE name, ASE structures, or a state; for a model of several frames also a
-            trajectory file (.h5) that ends with them, or the states themselves, oldest first.
+        start: A structure file, a bundled or ASE name, ASE structures, or a state; or a trajectory file (.h5), to go on from
+            the last frame of each of its trajectories that no guard stopped (with its velocities where
+            ``velocities="start"``, or where there is no temperature). For a model of several frames a trajectory file
+            that ends with them, or the states themselves, oldest first.
         output: H5MD (``.h5``) or extended XYZ (``.extxyz``) file; frames stay in memory when not given. A CSV log and a
             checkpoint are kept beside it.
         resume: Go on from the checkpoint beside ``output``, or begin where there is none; with a longer duration a
             finished run is extended.
         progress: Told about twice a second how far and how fast.
-        notice: Told in a sentence what takes long before the first step.
+        notice: Told in a sentence what takes long before the first step, and which trajectories of the start are left out.
         checkpoint_every: Seconds of wall-clock time between checkpoints.
         **options: Fields of :class:`SimulationOptions`, such as ``ensemble``, ``temperature`` (K), ``duration`` (fs, or
             text with a unit), ``replicas``, ``thermostat``, ``propagator``, ``save_every``, ``seed``.
@@ -111,14 +114,15 @@ def simulate(
     keep_freed_memory()
     chosen = SimulationOptions.parse(options, "simulation")
     forecaster = model if isinstance(model, Forecaster) else load(model)
-    *earlier, state = read_history(start, forecaster)
+    check_bootstrap(forecaster.card, chosen.bootstrap)
+    tell = notice or (lambda _: None)
+    *earlier, state = read_history(start, forecaster, tell)
     if earlier:
         chosen = _continued(chosen)
     forecaster.eval()
     path = None if output is None else Path(output)
     wanted = _as_begun(chosen, path if resume else None)
     chosen = choose_compilation(forecaster, state, wanted)
-    tell = notice or (lambda _: None)
     if chosen.compile:
         tell(
             f"compiling the forecasts of {state.n_systems * chosen.replicas} replicas, which takes about {'half a' if keeps_all_pairs(state) else 'a'} minute"
@@ -132,10 +136,12 @@ def simulate(
         chosen = chosen.model_copy(update={"compile": False})
         engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     _warn_of_noise(forecaster, engine, chosen, tell)
+    _warn_of_cold(chosen, tell)
     identity = Identity.of(forecaster, state, chosen, earlier)
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
-    run.open(resume=resume)
-    run.advance(progress, checkpoint_every)
+    with run.alone():
+        run.open(resume=resume)
+        run.advance(progress, checkpoint_every)
     kept = tuple(run.reporter.trajectories) if isinstance(run.reporter, MemoryReporter) else ()
     return Simulation(
         state=engine.state,
@@ -151,6 +157,15 @@ def simulate(
         over_tolerance=None if engine.adaptive is None else int(engine.adaptive.strained.sum()),
         _memory=kept,
     )
+
+
+def _warn_of_cold(options: SimulationOptions, tell: Callable[[str], None]) -> None:
+    """Say that velocities which are drawn for a relaxed structure do not stay as hot."""
+    if options.ensemble == "nve" and options.draws_velocities and not options.equilibration:
+        tell(
+            f"velocities are drawn at {options.temperature:g} K, of which a relaxed start soon keeps about half; equilibrate before, such as for "
+            "5ps, or start from the trajectory of an nvt run"
+        )
 
 
 def _warn_of_noise(model: Forecaster, engine: Engine, options: SimulationOptions, tell: Callable[[str], None]) -> None:
@@ -176,6 +191,8 @@ def _continued(options: SimulationOptions) -> SimulationOptions:
     """Options of a run that begins in the middle of a motion."""
     if options.velocities == "maxwell-boltzmann":
         raise ForcefreeError("velocities cannot be drawn for a start of several frames; start from one frame with bootstrap")
+    if options.bootstrap is not None:
+        raise ForcefreeError(f"the start has all first frames, so bootstrap ({options.bootstrap}) has none to make; leave it out")
     return options.model_copy(update={"velocities": "start"})
 
 

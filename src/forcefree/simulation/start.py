@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from ase import Atoms
 
+from forcefree.data.h5md import SUFFIXES
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
-from forcefree.simulation.beginning import read_window
+from forcefree.simulation.beginning import read_ends, read_window
 from forcefree.state import State
 
 Start: TypeAlias = str | Path | Atoms | Sequence[Atoms] | State
-"""A structure file, a bundled or ASE name, one or more ASE structures, or a state."""
+"""A structure or trajectory file, a bundled or ASE name, one or more ASE structures, or a state."""
 
 
 def read_start(start: Start) -> State:
@@ -32,14 +33,22 @@ def read_start(start: Start) -> State:
     return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(start)])
 
 
-def read_history(start: Start | tuple[State, ...], model: Forecaster) -> tuple[State, ...]:
-    """The frames that the start gives: the end of a trajectory for a model of several frames and a store, otherwise one.
+def read_history(start: Start | tuple[State, ...], model: Forecaster, notice: Callable[[str], None] = lambda _: None) -> tuple[State, ...]:
+    """The frames that the start gives, oldest first: of a store its ends, of anything else one frame.
+
+    A model of one frame goes on from the last frame of every trajectory of a store, a model of several from the last frames
+    of the first. Trajectories that a guard stopped are left out.
+
+    Args:
+        start: Where to start.
+        model: What goes on from there.
+        notice: Told what is left out.
 
     Raises:
         ForcefreeError: If it cannot be read or does not suit the model.
     """
     if isinstance(start, tuple) and start and all(isinstance(frame, State) for frame in start):
         return tuple(frame for frame in start if isinstance(frame, State))
-    if model.card.history_length > 1 and isinstance(start, (str, Path)) and Path(start).suffix in (".h5", ".h5md"):
-        return read_window(Path(start), model.card)
+    if isinstance(start, (str, Path)) and Path(start).suffix in SUFFIXES:
+        return read_window(Path(start), model.card, notice) if model.card.history_length > 1 else (read_ends(Path(start), notice),)
     return (read_start(start),)

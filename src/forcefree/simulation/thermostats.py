@@ -1,4 +1,4 @@
-"""Thermostats around a propagator: none (NVE), stochastic velocity rescaling (CSVR) and Langevin.
+"""Thermostats around a propagator: none (NVE), stochastic velocity rescaling (CSVR), Langevin, and either at the beginning only.
 
 All act on velocities relative to the centre of mass, so the total momentum is exact.
 """
@@ -50,6 +50,27 @@ class NoThermostat:
     def after(self, state: State, step: int) -> State:  # noqa: ARG002 (the protocol's)
         """The same state."""
         return state
+
+
+class Equilibration:
+    """A thermostat for the first steps, and undisturbed dynamics after them: how an NVE run comes to its temperature.
+
+    Args:
+        thermostat: Of these steps.
+        steps: How many.
+    """
+
+    def __init__(self, thermostat: Thermostat, steps: int) -> None:
+        self._thermostat, self._steps = thermostat, steps
+        self.turns = thermostat.turns
+
+    def before(self, state: State, step: int) -> State:
+        """What the thermostat does, while it acts."""
+        return self._thermostat.before(state, step) if step < self._steps else state
+
+    def after(self, state: State, step: int) -> State:
+        """What the thermostat does, while it acts."""
+        return self._thermostat.after(state, step) if step < self._steps else state
 
 
 class CSVR:

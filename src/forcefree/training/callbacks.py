@@ -1,4 +1,4 @@
-"""What watches a training: stopping when neither error improves, the best weights so far, and the progress bar."""
+"""What watches a training: stopping when it diverges or neither error improves, the best weights so far, and the progress bar."""
 
 from __future__ import annotations
 
@@ -8,6 +8,48 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from torch import Tensor
+
+from forcefree.errors import ForcefreeError
+
+_LOOK = 50
+"""Steps between two looks at the loss on a GPU, which would wait for every one."""
+
+
+class StopWhenDiverged(Callback):  # type: ignore[misc]
+    """End a training whose loss or one-step error is no longer a finite number; nothing heals the weights after that.
+
+    Args:
+        cure: End of the sentence that says what to do.
+    """
+
+    def __init__(self, cure: str) -> None:
+        self._cure = cure
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Look at the loss.
+
+        Raises:
+            ForcefreeError: Naming the step by which it was not finite.
+        """
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if isinstance(loss, Tensor) and (loss.device.type == "cpu" or trainer.global_step % _LOOK == 0):
+            self._check(float(trainer.strategy.reduce(loss.detach().clone())), "loss", trainer.global_step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Look at the one-step error.
+
+        Raises:
+            ForcefreeError: Naming the step by which it was not finite.
+        """
+        if not trainer.sanity_checking:
+            self._check(_agreed(trainer, "val_one_step"), "error on held-out windows", trainer.global_step)
+
+    def _check(self, value: float, noun: str, step: int) -> None:
+        if not math.isfinite(value):
+            raise ForcefreeError(
+                f"training diverged: the {noun} was not a finite number at step {step}, so no model is written; {self._cure}"
+            )
 
 
 class StopWhenBothStall(Callback):  # type: ignore[misc]

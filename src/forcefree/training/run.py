@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import warnings
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from forcefree.models.files import save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model, find_architecture
 from forcefree.training.blocks import freeze_blocks
-from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall
+from forcefree.training.callbacks import ErrorBar, KeepBest, StopWhenBothStall, StopWhenDiverged
 from forcefree.training.checks import check_trajectory
 from forcefree.training.config import TrainingConfig
 from forcefree.training.folder import TrainingFolder, data_hash
@@ -43,22 +45,24 @@ from forcefree.training.windows import Windows, WindowSource, window_source
 _SAMPLE = 512  # windows whose first frames an untrained model may look at
 
 
-def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True) -> Path:
+def train(config: TrainingConfig | Path | str | Mapping[str, Any], *, resume: bool = False, progress: bool = True) -> Path:
     """Train a forecaster and write its model file and training report.
 
     The model file has the averaged weights of the validation with the smallest one-step error.
 
     Args:
-        config: Data, architecture, optimizer and output.
-        resume: Continue from the last checkpoint in ``config.folder``; on a processor the result is the same as without interruption.
+        config: Data, architecture, optimizer and output, or the path of the YAML file that says so, or its keys and values.
+        resume: Continue from the last checkpoint in the folder beside the output; on a processor the result is the same as without interruption.
         progress: Show a progress bar.
 
     Returns:
         The model file.
 
     Raises:
-        ForcefreeError: If the data cannot be trained on, the output exists, or there is nothing to resume.
+        ForcefreeError: If the configuration is wrong, the data cannot be trained on, the output exists, there is nothing to resume,
+            or the training diverges.
     """
+    config = TrainingConfig.accept(config)
     started, worked = time.monotonic(), time.process_time()
     keep_freed_memory()
     digest = data_hash(config.data.files)
@@ -89,9 +93,12 @@ def train(config: TrainingConfig, *, resume: bool = False, progress: bool = True
         fixed_loader(windows),
     )
     _fit(trainer, module, loaders, checkpoint)
+    chosen_step, validation = _load_average(model, folder), _metrics(model, windows, rollouts, scales)
+    if not math.isfinite(validation["val_one_step"]):  # where the last steps were not looked at
+        raise ForcefreeError(f"training diverged: its errors on held-out windows are not finite, so no model is written; {_cure(config)}")
     outcome = {
-        "chosen_step": _load_average(model, folder),
-        "validation": _metrics(model, windows, rollouts, scales),
+        "chosen_step": chosen_step,
+        "validation": validation,
         "steps": trainer.global_step,
         "seconds": round(time.monotonic() - started),
         "processor_seconds": round(time.process_time() - worked, 1),
@@ -160,6 +167,15 @@ def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], c
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
+
+
+def _cure(config: TrainingConfig) -> str:
+    """What helps against divergence."""
+    options = config.optimizer
+    return (
+        f"remove {config.folder} and train again with a smaller optimizer.learning_rate (now {options.learning_rate:g}) "
+        f"or optimizer.clip (now {options.clip:g})"
+    )
 
 
 def _hardware(trainer: Trainer) -> str:
@@ -245,6 +261,7 @@ def _trainer(config: TrainingConfig, folder: TrainingFolder, progress: bool) -> 
         ],
         callbacks=[
             EMAWeightAveraging(decay=config.optimizer.ema, update_starting_at_step=config.optimizer.warmup - 1),
+            StopWhenDiverged(_cure(config)),
             StopWhenBothStall(config.validation.patience),
             KeepBest(folder.best),
             checkpoints,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,12 +41,18 @@ def guard_limits(trajectories: Iterable[Trajectory], frames_per_run: int = 400) 
 
     Returns:
         ``closest`` and ``longest_bond`` in Å with keys such as ``1-6``, and ``max_temperature`` in K, the highest
-        mean temperature of a run over 3N - 3 degrees of freedom.
+        mean temperature of a run over 3N - 3 degrees of freedom. Where all runs are periodic in three directions, also ``volume``,
+        the least and the largest volume of a cell per atom in Å^3.
     """
     contacts = Contacts()
     hottest = 0.0
+    volumes: list[float] = []
+    isolated = False
     for trajectory in trajectories:
+        isolated = isolated or not bool(trajectory.pbc.all())
+        volumes.append(abs(float(np.linalg.det(trajectory.cell))) / len(trajectory.numbers))
         if trajectory.velocities is not None:
             hottest = max(hottest, mean_temperature(trajectory, frames_per_run))
         contacts.add(trajectory, frames_per_run)
-    return {"closest": contacts.closest, "longest_bond": contacts.longest_bond, "max_temperature": hottest}
+    limits: dict[str, Any] = {"closest": contacts.closest, "longest_bond": contacts.longest_bond, "max_temperature": hottest}
+    return limits if isolated or not volumes else limits | {"volume": [min(volumes), max(volumes)]}

@@ -150,7 +150,7 @@ def test_a_run_cut_at_a_checkpoint_ends_bit_for_bit_like_one_that_was_not(
     configure: Configure, tmp_path: Path, ensemble: str, platform: str, same: Callable[..., bool]
 ) -> None:
     calculator = {**AMBER, "options": {**AMBER["options"], "platform": platform}}
-    recording = {"ensemble": ensemble, "duration": 520.0, "every": 1.0, "thermostat_time": 50.0}
+    recording = {"ensemble": ensemble, "duration": 520.0, "every": 1.0}
     changes: dict[str, Any] = {"timestep": 0.5, "equilibration": {"duration": 100.0}, "recording": recording}
     run = all_runs(configure(calculator, read(PDB), **changes))[0]
     part, copy = tmp_path / "whole.h5", tmp_path / "killed.h5"

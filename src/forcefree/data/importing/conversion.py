@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from forcefree.data.checks import check_overlaps
-from forcefree.data.h5md import StoreWriter
+from forcefree.data.h5md import StoreWriter, check_suffix
 from forcefree.data.importing.checks import Plausibility
 from forcefree.data.importing.formats import READERS, find_format
 from forcefree.data.importing.source import Block, ImportOptions, Source
@@ -38,14 +38,18 @@ def import_trajectories(sources: Sequence[Path], output: Path, options: ImportOp
         The path of the store.
 
     Raises:
-        ForcefreeError: If the output exists, or a file is unreadable, ambiguous or implausible.
+        ForcefreeError: If the output exists or is not named as an H5MD file, a file is unreadable, ambiguous or implausible, or a
+            unit is given for what it lacks.
         OSError: If the disk is full.
     """
     if output.exists():
         raise ForcefreeError(f"{output} exists already; choose another output or remove it first")
+    check_suffix(output)
     if not sources:
         raise ForcefreeError("nothing to import; give at least one trajectory file")
     formats = [find_format(path, options.format) for path in sources]
+    if options.lammps_units is not None and "lammps" not in formats:
+        raise ForcefreeError(f"--units is for LAMMPS dumps, and {sources[0]} is read as {formats[0]}; leave it out")
     partial = output.with_name(output.name + ".partial")
     partial.unlink(missing_ok=True)
     used: set[str] = set()
@@ -109,6 +113,7 @@ class _Work:
                 )
             last = trajectory.times[-1]
             if self.checks is None:
+                self.source.refuse_idle_units(trajectory)
                 derived = options.velocities == "derive" or (options.velocities == "auto" and trajectory.velocities is None)
                 self.checks = Plausibility(
                     self.source.path, derived=derived, factor=block.velocity_factor, max_temperature=options.max_temperature

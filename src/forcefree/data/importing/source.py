@@ -79,6 +79,22 @@ class Source:
             raise ForcefreeError(f"{self.path} does not say in which unit its {kind} is; give {_OPTION[kind]}")
         return conversion(chosen, kind)
 
+    def refuse_idle_units(self, trajectory: Trajectory) -> None:
+        """See that every unit that the user gave is that of something that was read.
+
+        Args:
+            trajectory: As read, before velocities are derived or dropped.
+
+        Raises:
+            ForcefreeError: Naming the option that changes nothing.
+        """
+        derived = self.options.velocities != "auto"
+        if "velocity" in self.options.units and (derived or trajectory.velocities is None):
+            why = f"is imported with --velocities {self.options.velocities}" if derived else "has no velocities"
+            raise ForcefreeError(f"{self.path} {why}, so {_OPTION['velocity']} changes nothing; leave it out")
+        if "energy" in self.options.units and trajectory.energies is None and trajectory.forces is None:
+            raise ForcefreeError(f"{self.path} has neither energies nor forces, so {_OPTION['energy']} changes nothing; leave it out")
+
     def force_unit(self, *, usual: str | None = None) -> float:
         """Factor to eV/Å: the user's energy unit over the length unit where either is given, else ``usual``."""
         if usual is not None and not {"energy", "length"} & set(self.options.units):
