@@ -13,6 +13,7 @@ import torch
 from ase.build import molecule
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from safetensors.torch import load_file
+from torch import Tensor
 
 from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
@@ -325,6 +326,20 @@ def test_a_training_that_diverges_is_one_sentence_and_no_model(store: Path, tmp_
     ) as caught:
         train(config, progress=False)
     assert "\n" not in str(caught.value)
+    assert not config.output.exists()
+
+
+def test_gradients_that_are_no_numbers_are_one_sentence_too(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def steep(*arguments: Any, **options: Any) -> Tensor:
+        """A finite loss with a slope that is not."""
+        loss = unrolled_loss(*arguments, **options)
+        return loss + (loss - loss.detach()).abs().sqrt() if torch.is_grad_enabled() else loss
+
+    monkeypatch.setattr("forcefree.training.module.unrolled_loss", steep)
+    soap = {"name": "soap", "steps": 4, "warmup": 1, "batch": 4}
+    config = configuration(store, tmp_path / "m.safetensors", optimizer=soap)
+    with pytest.raises(ForcefreeError, match=r"training diverged: (gradients were|the loss was) not .*finite"):
+        train(config, progress=False)
     assert not config.output.exists()
 
 

@@ -92,7 +92,7 @@ def train(config: TrainingConfig | Path | str | Mapping[str, Any], *, resume: bo
         ),
         fixed_loader(windows),
     )
-    _fit(trainer, module, loaders, checkpoint)
+    _fit(config, trainer, module, loaders, checkpoint)
     chosen_step, validation = _load_average(model, folder), _metrics(model, windows, rollouts, scales)
     if not math.isfinite(validation["val_one_step"]):  # where the last steps were not looked at
         raise ForcefreeError(f"training diverged: its errors on held-out windows are not finite, so no model is written; {_cure(config)}")
@@ -155,7 +155,7 @@ def _metrics(model: Forecaster, windows: Windows, rollouts: Windows, scales: Sca
     return found | {"val_rollout": float(rollout_error(model, rollouts))}
 
 
-def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
+def _fit(config: TrainingConfig, trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], checkpoint: Path | None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|does not have many workers|checkpoint directory|isinstance).*")
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # every device validates the same windows
@@ -167,6 +167,10 @@ def _fit(trainer: Trainer, module: ForecasterModule, loaders: tuple[Any, Any], c
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
+        except torch.linalg.LinAlgError as error:  # SOAP met gradients that are not finite
+            raise ForcefreeError(
+                f"training diverged: gradients were not finite at step {trainer.global_step}, so no model is written; {_cure(config)}"
+            ) from error
 
 
 def _cure(config: TrainingConfig) -> str:
