@@ -167,7 +167,7 @@ def _fit(config: TrainingConfig, trainer: Trainer, module: ForecasterModule, loa
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-        except torch.linalg.LinAlgError as error:  # SOAP met gradients that are not finite
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # SOAP met gradients that are not finite
             raise ForcefreeError(
                 f"training diverged: gradients were not finite at step {trainer.global_step}, so no model is written; {_cure(config)}"
             ) from error
