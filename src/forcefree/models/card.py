@@ -122,14 +122,14 @@ class Card(Settings):
         if temperature is None:
             return
         hottest, seen = max(self.temperatures, default=None), self.guards.get("max_temperature")
+        if hottest is not None and temperature > _WARMER * hottest:
+            raise ForcefreeError(
+                f"model {self.name} was trained up to {hottest:g} K and cannot be trusted at {temperature:g} K; choose a lower temperature"
+            )
         if isinstance(seen, (int, float)) and seen > 0.0 and temperature > _BEYOND * seen:
             raise ForcefreeError(
                 f"model {self.name} saw no run hotter than {seen:.0f} K on average and cannot be trusted at {temperature:g} K; "
                 "choose a lower temperature"
-            )
-        if hottest is not None and temperature > _WARMER * hottest:
-            raise ForcefreeError(
-                f"model {self.name} was trained up to {hottest:g} K and cannot be trusted at {temperature:g} K; choose a lower temperature"
             )
 
     def check_times(self, times: Tensor) -> None:

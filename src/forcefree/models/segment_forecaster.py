@@ -34,7 +34,7 @@ class SegmentForecaster(Forecaster):
         outputs: Coefficients per atom and direction.
 
     Raises:
-        ForcefreeError: If the card's frames and times are not those of its options.
+        ForcefreeError: If the card's history is not that of its options.
     """
 
     scales: Tensor
@@ -51,10 +51,10 @@ class SegmentForecaster(Forecaster):
         self.register_buffer("lookup", lookup, persistent=False)
         self._lattice = ReciprocalLattice(card.cutoff / _CUTOFF_PER_SMEARING)
         self._charged = isinstance(network, RefinedNetwork) and len(network.far) > 0
-        timing = self.timing(card.options, card.t_max)
-        if any(getattr(card, key) != value for key, value in timing.items()):
-            raise ForcefreeError(f"model {card.name} has options that need {timing} on its card")
-        self._past = "history_length" in timing
+        past = float(card.options.get("past", 0.0))
+        if past and (card.history_length != 2 or card.history_spacing != past):
+            raise ForcefreeError(f"model {card.name} needs a card with a history of 2 frames {past:g} fs apart")
+        self._past = past > 0.0
         self._neighbours = Neighbours(card.cutoff)
         self._basis: tuple[object, tuple[Tensor, Tensor]] | None = None
 

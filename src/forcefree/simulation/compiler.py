@@ -32,4 +32,5 @@ def own_copy(method: Any) -> Any:
     small forecast. A code object for each forecaster keeps them apart for good.
     """
     code = method.__func__.__code__.replace(co_name=f"advance_{next(_NUMBERS)}")
-    return MethodType(FunctionType(code, method.__func__.__globals__), method.__self__)
+    function = method.__func__
+    return MethodType(FunctionType(code, function.__globals__, argdefs=function.__defaults__), method.__self__)
