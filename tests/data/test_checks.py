@@ -85,14 +85,3 @@ def test_velocities_in_another_unit_are_refused_with_their_temperature() -> None
 
 def re_escaped(text: str) -> str:
     return text.replace("+", r"\+").replace(".", r"\.")
-
-
-@pytest.mark.parametrize(("name", "freedom"), [("H2O", 3), ("H2", 1), ("CH4", 9)])
-def test_a_molecule_kept_from_rotating_has_fewer_degrees_of_freedom(name: str, freedom: int) -> None:
-    atoms = molecule(name)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300.0, rng=np.random.default_rng(1))
-    run = still(atoms)
-    kept = replace(run, provenance={"rotation": False})
-    ratio = mean_temperature(kept) / mean_temperature(run)
-    assert ratio == pytest.approx((3 * len(atoms) - 3) / freedom)
-    assert mean_temperature(replace(kept, cell=9.0 * np.eye(3), pbc=np.full(3, True))) == pytest.approx(mean_temperature(run))

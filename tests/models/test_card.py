@@ -52,26 +52,11 @@ def test_an_isotope_is_named_with_its_mass() -> None:
         _card().check_system(_water(masses=masses))
 
 
-@pytest.mark.parametrize(
-    ("temperatures", "seen", "good", "bad", "sentence"),
-    [
-        ([300.0, 500.0], None, 550.0, 551.0, "model m was trained up to 500 K and cannot be trusted at 551 K"),
-        ([], 400.0, 500.0, 501.0, "model m saw no run hotter than 400 K on average and cannot be trusted at 501 K"),
-        ([500.0], 345.0, 431.0, 500.0, "model m saw no run hotter than 345 K on average and cannot be trusted at 500 K"),
-        ([500.0], 700.0, 550.0, 551.0, "model m was trained up to 500 K"),
-        ([], None, 5000.0, None, ""),
-        ([], 0.0, 5000.0, None, ""),
-    ],
-)
-def test_what_is_hotter_than_anything_asked_for_or_seen_is_refused(
-    temperatures: list[float], seen: float | None, good: float, bad: float | None, sentence: str
-) -> None:
-    card = _card(temperatures=temperatures, guards={} if seen is None else {"max_temperature": seen})
-    card.check_temperature(good)
-    card.check_temperature(None)
-    if bad is not None:
-        with pytest.raises(ForcefreeError, match=sentence):
-            card.check_temperature(bad)
+def test_a_guard_that_was_added_later_makes_no_other_model_of_it() -> None:
+    card = _card(guards={"closest": {"1-1": 1.0}})
+    later = card.model_copy(update={"guards": card.guards | {"volume": [9.0, 10.0]}})
+    assert later.lasting_json() == card.lasting_json()
+    assert card.model_copy(update={"guards": {"closest": {"1-1": 1.1}}}).lasting_json() != card.lasting_json()
 
 
 @pytest.mark.parametrize("times", [[0.0], [10.0], [3.3, 7.7], [10.0 + 1e-9]])

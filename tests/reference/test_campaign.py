@@ -76,6 +76,7 @@ def test_a_store_of_before_an_option_existed_is_still_recognised(make_config: Ma
     }
     assert same_data(config, older)
     assert not same_data(config, {**older, "rotation": False})
+    assert same_data(config, {**older, "recording": {**older["recording"], "ensemble": "nve", "thermostat_time": 50.0}})
     assert not same_data(config, {**older, "start": {"name": "water"}})
     assert not same_data(config, {"kind": "import"})
     assert not same_data(config, None)

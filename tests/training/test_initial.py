@@ -19,9 +19,10 @@ from forcefree.models.card import Card
 from forcefree.models.files import load, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
+from forcefree.simulation import simulate
 from forcefree.state import State
 from forcefree.training.config import TrainingConfig
-from forcefree.training.initial import with_species
+from forcefree.training.initial import _merged, with_species
 from forcefree.training.loss import unrolled_loss
 from forcefree.training.run import train
 from forcefree.training.windows import WindowSource
@@ -150,3 +151,35 @@ def test_a_trained_model_gets_an_energy_head_and_its_forecasts_stay(
     assert any(training)
     assert all(torch.equal(kept[name], tensor) for name, tensor in after.items() if name.startswith("energy."))
     assert not torch.equal(kept["network.element.weight"], after["network.element.weight"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "both"),
+    [([9.0, 10.0], [8.0, 9.5], [8.0, 10.0]), ([9.0, 10.0], None, None), (None, [8.0, 9.5], None), (None, None, None)],
+)
+def test_cells_of_old_and_new_data_are_remembered_where_both_are_periodic(
+    old: list[float] | None, new: list[float] | None, both: list[float] | None
+) -> None:
+    limits = [{"closest": {"1-1": 1.0}} | ({} if volume is None else {"volume": volume}) for volume in (old, new)]
+    assert _merged(*limits).get("volume") == both
+
+
+def test_a_model_of_two_frames_is_trained_and_trained_further_on_new_elements(
+    store: Path, with_nitrogen: list[Trajectory], tmp_path: Path
+) -> None:
+    options = {**OPTIONS, "past": "1 fs"}
+    first = fine_tuning(
+        store, tmp_path, initial=None, model={"name": "two", "architecture": "mdtrajnet", "t_max": 5.0, "cutoff": 4.0, "options": options},
+        output=str(tmp_path / "two.safetensors"),
+    )  # fmt: skip
+    two = load(train(first, progress=False))
+    assert (two.card.history_length, two.card.history_spacing) == (2, 1.0)
+    write_store(tmp_path / "new.h5", with_nitrogen)
+    again = fine_tuning(tmp_path / "new.h5", tmp_path, initial=str(tmp_path / "two.safetensors"))
+    more = load(train(again, progress=False))
+    assert (more.card.history_length, more.card.species) == (2, [1, 7, 8])
+    path = simulate(more, tmp_path / "new.h5", ensemble="nve", duration=10.0, interval=5.0, guards=False)
+    assert bool(path.state.positions.isfinite().all())
+    retraced = {"initial": str(tmp_path / "two.safetensors"), "output": str(tmp_path / "other.safetensors"), "reversal_weight": 1.0}
+    with pytest.raises(ForcefreeError, match="reversal_weight is for models of one frame"):
+        train(fine_tuning(tmp_path / "new.h5", tmp_path, **retraced), progress=False)

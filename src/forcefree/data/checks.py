@@ -75,13 +75,8 @@ def check_heat(trajectory: Trajectory, limit: float = HOTTEST) -> None:
 
 
 def mean_temperature(trajectory: Trajectory, frames: int = 400) -> float:
-    """Mean kinetic temperature in K, from about ``frames`` frames of a run with velocities.
-
-    It counts 3N - 3 degrees of freedom, and 3 fewer (2 of two atoms) for an isolated molecule that was kept from rotating.
-    """
+    """Mean kinetic temperature in K over 3N - 3 degrees of freedom, from about ``frames`` frames of a run with velocities."""
     assert trajectory.velocities is not None
     chosen = trajectory.velocities[:: max(1, len(trajectory) // frames)]
     twice_kinetic = KINETIC_UNIT * (trajectory.masses[:, None] * chosen**2).sum(axis=(1, 2))
-    atoms, still = len(trajectory.numbers), trajectory.provenance.get("rotation") is False and not bool(trajectory.pbc.any())
-    freedom = 3 * atoms - 3 - min(atoms, 3) * still
-    return float(twice_kinetic.mean() / (max(1, freedom) * BOLTZMANN))
+    return float(twice_kinetic.mean() / (max(1, 3 * len(trajectory.numbers) - 3) * BOLTZMANN))

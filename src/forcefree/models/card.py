@@ -19,8 +19,9 @@ FORMAT_VERSION = 1
 _TOLERANCE = 1e-6
 _LATER = ("energy",)
 """Fields that the first cards did not have."""
+_LATER_GUARDS = ("volume",)
+"""Guards that the first cards did not have, and that no run depends on once it has begun."""
 _WARMER = 1.1  # a run at the hottest training temperature fluctuates this far
-_BEYOND = 1.25  # the hottest run may by chance have stayed this far below the temperature that it was made at
 
 
 class Card(Settings):
@@ -84,8 +85,8 @@ class Card(Settings):
 
     def lasting_json(self) -> str:
         """As JSON in which fields that were added later and are at their default are left out, so that it stays what it always was."""
-        unused = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump_json(exclude=unused)
+        unused: dict[str, Any] = {name: True for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump_json(exclude=unused | {"guards": set(_LATER_GUARDS)})
 
     def check_system(self, state: State) -> None:
         """Refuse elements or isotopes that training never saw.
@@ -117,19 +118,12 @@ class Card(Settings):
             temperature: K, or None where none is asked for.
 
         Raises:
-            ForcefreeError: Naming the hottest temperature that the training data were made at, or that of their hottest run.
+            ForcefreeError: Naming the hottest temperature of the training data.
         """
-        if temperature is None:
-            return
-        hottest, seen = max(self.temperatures, default=None), self.guards.get("max_temperature")
-        if hottest is not None and temperature > _WARMER * hottest:
+        hottest = max(self.temperatures, default=None)
+        if temperature is not None and hottest is not None and temperature > _WARMER * hottest:
             raise ForcefreeError(
                 f"model {self.name} was trained up to {hottest:g} K and cannot be trusted at {temperature:g} K; choose a lower temperature"
-            )
-        if isinstance(seen, (int, float)) and seen > 0.0 and temperature > _BEYOND * seen:
-            raise ForcefreeError(
-                f"model {self.name} saw no run hotter than {seen:.0f} K on average and cannot be trusted at {temperature:g} K; "
-                "choose a lower temperature"
             )
 
     def check_times(self, times: Tensor) -> None:

@@ -22,7 +22,7 @@ class EnergyConfig(Settings):
     filter_width: int = Field(default=32, ge=4)
     """Hidden width of the radial filter of a message."""
 
-    radial_functions: int = Field(default=32, ge=2)
+    radial_functions: int = Field(default=16, ge=2)
     """Functions of the distance."""
 
     neighbours: float = Field(default=8.0, gt=0.0)

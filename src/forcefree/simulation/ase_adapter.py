@@ -17,6 +17,7 @@ from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.beginning import check_bootstrap
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.options import SimulationOptions
+from forcefree.simulation.surroundings import check_neighbours
 from forcefree.state import State
 from forcefree.temperature import kinetic_energy
 from forcefree.units import ASE_FEMTOSECOND
@@ -72,7 +73,10 @@ class ForecastDynamics(MolecularDynamics):  # type: ignore[misc]
         if chosen.replicas != 1:
             raise ForcefreeError(f"ForecastDynamics moves one structure, not {chosen.replicas} replicas; use forcefree.simulation.simulate")
         check_bootstrap(forecaster.card, chosen.bootstrap)
-        self.engine, _ = build_engine(forecaster, State.from_atoms([atoms]), chosen)
+        state = State.from_atoms([atoms])
+        if chosen.guards:
+            check_neighbours(forecaster.card, state)
+        self.engine, _ = build_engine(forecaster, state, chosen)
         super().__init__(
             atoms,
             self.engine.propagator.interval * units.fs,

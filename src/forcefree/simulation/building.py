@@ -18,7 +18,6 @@ from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.schedule import Schedule
-from forcefree.simulation.surroundings import check_surroundings
 from forcefree.simulation.thermostats import CSVR, Equilibration, Langevin, NoThermostat, Thermostat
 from forcefree.simulation.window import Window
 from forcefree.state import State
@@ -47,8 +46,6 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     for cell, pbc in zip(start.cell.cpu().numpy(), start.pbc.cpu().numpy(), strict=True):
         check_cell(cell, pbc, model.card.cutoff, "the start")
     model.card.check_temperature(options.temperature)
-    if options.guards:
-        check_surroundings(model.card, start)
     propagator = make_propagator(model, options.propagator, options.interval, options.corrections)
     schedule = options.schedule(propagator.interval)
     for times in {schedule.frames_per_step: schedule.offsets}.values():

@@ -16,7 +16,7 @@ from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.simulation.beginning import check_bootstrap
 from forcefree.simulation.building import build_engine
-from forcefree.simulation.checkpoint import Identity, options_of_checkpoint
+from forcefree.simulation.checkpoint import Identity, checkpoint_path, options_of_checkpoint
 from forcefree.simulation.choice import keeps_energy
 from forcefree.simulation.compilation import CompilationError, choose_compilation
 from forcefree.simulation.engine import Engine
@@ -25,6 +25,7 @@ from forcefree.simulation.progress import ProgressCallback
 from forcefree.simulation.recording import MemoryReporter
 from forcefree.simulation.run import Run
 from forcefree.simulation.start import Start, read_history
+from forcefree.simulation.surroundings import check_neighbours, strange_cells
 from forcefree.state import State
 
 
@@ -121,6 +122,10 @@ def simulate(
         chosen = _continued(chosen)
     forecaster.eval()
     path = None if output is None else Path(output)
+    if chosen.guards and not (resume and path is not None and checkpoint_path(path).exists()):
+        check_neighbours(forecaster.card, state)
+        for sentence in strange_cells(forecaster.card, state):
+            tell(sentence)
     wanted = _as_begun(chosen, path if resume else None)
     chosen = choose_compilation(forecaster, state, wanted)
     if chosen.compile:

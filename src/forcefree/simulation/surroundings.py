@@ -2,61 +2,72 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
+from vesin import NeighborList
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
-from forcefree.simulation.pairs import close_pairs
 from forcefree.state import State
 
 _VOLUME_MARGIN = 1.2
-"""Cells may be this many times larger or smaller than those that training saw."""
+"""Cells may be this many times larger or smaller than those that training saw before it is said."""
 
 
-def check_surroundings(card: Card, start: State) -> None:
-    """Refuse what a trained model cannot know anything of, most often a wrong unit or a wrong cell.
+def check_neighbours(card: Card, start: State) -> None:
+    """Refuse atoms that a trained model cannot know anything of, most often because of a wrong unit.
 
     Args:
-        card: Its guards say what training saw; a card without guards is of a model that was not trained, and passes.
+        card: A card without guards is of a model that was not trained, and passes.
         start: The systems of the simulation.
 
     Raises:
-        ForcefreeError: If a system of a model of periodic systems is not periodic, has a volume per atom more than 20 % beyond that of
-            the training data, or an atom sees no other within the cutoff.
+        ForcefreeError: If an atom of several sees no other within the cutoff.
     """
     if not card.guards:
         return
-    _check_volumes(card, start)
-    reached = close_pairs(start, card.cutoff).flatten()
-    seen = torch.zeros(start.n_atoms, dtype=torch.bool)
-    seen[reached.cpu()] = True
-    alone = (~seen) & (start.sizes.cpu()[start.system.cpu()] > 1)
-    if bool(alone.any()):
-        atom = int(alone.nonzero()[0, 0])
-        first = int((start.system == start.system[atom]).nonzero()[0, 0])
-        raise ForcefreeError(
-            f"atom {chemical_symbols[int(start.numbers[atom])]}{atom - first} of the start has no other within the cutoff of {card.cutoff:g} Å, "
-            f"so that model {card.name} would let it fly straight; check the units of the start, or switch the guards off"
+    neighbours = NeighborList(cutoff=card.cutoff, full_list=False)
+    first = 0
+    for index, size in enumerate(start.sizes.tolist()):
+        points = start.positions[first : first + size].cpu().numpy()
+        if not np.isfinite(points).all():
+            return  # guards say so
+        i, j = neighbours.compute(
+            points=points, box=start.cell[index].cpu().numpy(), periodic=start.pbc[index].cpu().numpy(), quantities="ij"
         )
+        alone = np.setdiff1d(np.arange(size), np.concatenate([i[i != j], j[i != j]]))
+        if size > 1 and len(alone):
+            where = f"system {index} of the start" if start.n_systems > 1 else "the start"
+            name = f"{chemical_symbols[int(start.numbers[first + alone[0]])]}{alone[0]}"
+            raise ForcefreeError(
+                f"atom {name} of {where} has no other within the cutoff of {card.cutoff:g} Å, so that model {card.name} would let it fly "
+                "straight; check the units of the start, or switch the guards off"
+            )
+        first += size
 
 
-def _check_volumes(card: Card, start: State) -> None:
-    """Compare with the volumes per atom of training data that was periodic throughout."""
-    limits = card.guards.get("volume")
-    if limits is None:
-        return
-    low, high = (float(value) for value in limits)
-    for cell, pbc, size in zip(start.cell.cpu(), start.pbc.cpu(), start.sizes.tolist(), strict=True):
-        if not bool(pbc.all()):
-            raise ForcefreeError(
-                f"model {card.name} was trained on systems that are periodic in three directions, and the start is not; give it its cell, "
-                "or set guards to false"
-            )
-        volume = abs(float(torch.linalg.det(cell))) / size
-        if not low / _VOLUME_MARGIN <= volume <= high * _VOLUME_MARGIN:
-            seen = f"{low:.4g}" if high - low < 1e-3 * high else f"{low:.4g} to {high:.4g}"
-            raise ForcefreeError(
-                f"the cell of the start has {volume:.4g} Å^3 for each atom, but the training data of model {card.name} had {seen}; "
-                "check the cell, or switch the guards off"
-            )
+def strange_cells(card: Card, start: State) -> list[str]:
+    """What is unlike the training data in the cells of a start, in sentences: one at most for each kind.
+
+    Args:
+        card: Its guards tell volumes per atom where all training data were periodic.
+        start: The systems of the simulation.
+    """
+    if "volume" not in card.guards:
+        return []
+    low, high = (float(value) for value in card.guards["volume"])
+    periodic = start.pbc.all(dim=1).cpu()
+    found = []
+    if not bool(periodic.all()):
+        found.append(
+            f"model {card.name} was trained on systems that are periodic in three directions, and the start is not; do not trust surfaces"
+        )
+    volumes = (torch.linalg.det(start.cell).abs() / start.sizes).cpu()[periodic]
+    beyond = volumes[(volumes < low / _VOLUME_MARGIN) | (volumes > high * _VOLUME_MARGIN)]
+    if len(beyond):
+        seen = f"{low:.4g}" if high - low < 1e-3 * high else f"{low:.4g} to {high:.4g}"
+        found.append(
+            f"the cell of the start has {float(beyond[0]):.4g} Å^3 for each atom, and the training data of model {card.name} had {seen}; check the cell"
+        )
+    return found

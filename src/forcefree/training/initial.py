@@ -104,7 +104,7 @@ def _placed(target: Tensor, source: Tensor, rows: Tensor, count: int) -> bool:
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Limits of the new data, and of the old data where the new says nothing; volumes of both, where both are periodic."""
     volumes = [limits["volume"] for limits in (old, new) if "volume" in limits]
-    old = {key: value for key, value in old.items() if key != "volume"}
+    old, new = ({key: value for key, value in limits.items() if key != "volume"} for limits in (old, new))
     if len(volumes) == 2:
         new = new | {"volume": [min(volumes[0][0], volumes[1][0]), max(volumes[0][1], volumes[1][1])]}
     nested = {key: {**old[key], **value} for key, value in new.items() if isinstance(value, dict) and isinstance(old.get(key), dict)}

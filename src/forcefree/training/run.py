@@ -23,7 +23,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.memory import keep_freed_memory
 from forcefree.models.card import Card
-from forcefree.models.files import save_model
+from forcefree.models.files import find_model, read_card, save_model
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model, find_architecture
 from forcefree.training.blocks import freeze_blocks
@@ -206,7 +206,11 @@ def _source(config: TrainingConfig, trajectories: list[Trajectory], horizon: flo
 
 
 def _timing(config: TrainingConfig) -> dict[str, Any]:
-    return find_architecture(config.model.architecture).timing(config.model.options, config.model.t_max)
+    """Which frames the model starts from and forecasts: that of the initial model, where there is one."""
+    if config.initial is None:
+        return find_architecture(config.model.architecture).timing(config.model.options, config.model.t_max)
+    card = read_card(find_model(config.initial))
+    return find_architecture(card.model).timing(card.options, card.t_max)
 
 
 def _model(config: TrainingConfig, trajectories: list[Trajectory], source: WindowSource, digest: str) -> Forecaster:
