@@ -16,6 +16,19 @@ Duration = Annotated[float, BeforeValidator(femtoseconds)]
 """A time in fs, written in YAML as ``10 ps`` or as a number of fs."""
 
 
+def duration_or_none(value: str | float) -> float:
+    """A time in fs from a number or a text with a unit; 0 for none.
+
+    Raises:
+        ForcefreeError: If it is no time.
+    """
+    return 0.0 if value == 0 else femtoseconds(value)
+
+
+DurationOrNone = Annotated[float, BeforeValidator(duration_or_none)]
+"""A :data:`Duration`, or 0 for none."""
+
+
 class Settings(BaseModel):
     """A frozen set of validated options; unknown keys are refused, and the sentence below a field is its description."""
 

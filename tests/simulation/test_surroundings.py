@@ -76,7 +76,8 @@ def test_the_bundled_crystal_misses_its_cell_aloud_and_runs() -> None:
     quartz.pbc = True
     quartz.set_cell(1.3 * quartz.cell.array)
     simulate("trajcast-quartz", quartz, temperature=10.0, duration=30.0, notice=said.append)
-    assert ["not; do not trust surfaces" in said[0], "trajcast-quartz had 12.8" in said[-1]] == [True, True]
+    assert "not; do not trust surfaces" in said[0]
+    assert "trajcast-quartz had 12.8" in said[-1]
 
 
 def test_a_run_that_was_begun_goes_on_whatever_its_start_looks_like(tmp_path: Path) -> None:
@@ -86,5 +87,5 @@ def test_a_run_that_was_begun_goes_on_whatever_its_start_looks_like(tmp_path: Pa
     options = {"temperature": 300.0, "velocities": "maxwell-boltzmann", "output": tmp_path / "t.h5"}
     simulate("trajcast-ethanol", ethanol, duration=40.0, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surroundings, "NeighborList", None)
+        patch.setattr(surroundings, "pairs_of_images", None)
         simulate("trajcast-ethanol", ethanol, duration=80.0, resume=True, **options)

@@ -314,7 +314,7 @@ def test_unknown_elements_are_refused_from_python_too(store: Path, tmp_path: Pat
 def test_a_model_of_several_frames_cannot_be_asked_to_retrace_its_path(store: Path, tmp_path: Path) -> None:
     model = {"name": "window", "architecture": "asteroid", "t_max": 5.0, "cutoff": 4.0}
     config = configuration(store, tmp_path / "m.safetensors", model=model, reversal_weight=1.0)
-    with pytest.raises(ForcefreeError, match="reversal_weight is for models of one frame, not for asteroid"):
+    with pytest.raises(ForcefreeError, match="reversal_weight is for models of one frame, and window sees several"):
         train(config, progress=False)
 
 
@@ -338,7 +338,7 @@ def test_gradients_that_are_no_numbers_are_one_sentence_too(store: Path, tmp_pat
     monkeypatch.setattr("forcefree.training.module.unrolled_loss", steep)
     soap = {"name": "soap", "steps": 4, "warmup": 1, "batch": 4}
     config = configuration(store, tmp_path / "m.safetensors", optimizer=soap)
-    with pytest.raises(ForcefreeError, match=r"training diverged: (gradients were|the loss was) not .*finite"):
+    with pytest.raises(ForcefreeError, match=r"training diverged: gradients were not finite at step 0, so no model is written"):
         train(config, progress=False)
     assert not config.output.exists()
 

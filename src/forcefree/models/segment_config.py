@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import BeforeValidator, Field
-
-from forcefree.settings import Settings
-from forcefree.units import femtoseconds
-
-
-def past_of(value: str | float) -> float:
-    """How old the earlier frame of a model is, in fs; 0 where it has none.
-
-    Raises:
-        ForcefreeError: If it is no time.
-    """
-    return 0.0 if value == 0 else femtoseconds(value)
+from forcefree.settings import DurationOrNone, Settings
 
 
 class SegmentConfig(Settings):
@@ -49,7 +37,7 @@ class SegmentConfig(Settings):
     neighbours: float = Field(default=8.0, gt=0.0)
     """Typical number of neighbours, a constant that normalises sums."""
 
-    past: Annotated[float, BeforeValidator(past_of)] = Field(default=0.0, ge=0.0)
+    past: DurationOrNone = Field(default=0.0, ge=0.0)
     """fs between the last frame and one before it, from both of which the model knows the acceleration and how it changes; 0 for
     models of one frame (neither in the ``paper`` preset nor with the fixed head of TrajCast)."""
 

@@ -12,11 +12,11 @@ from forcefree.graph import Neighbours
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Departures, Forecaster
 from forcefree.models.refined_network import RefinedNetwork
-from forcefree.models.segment_config import past_of
 from forcefree.nn.chebyshev import segment_basis
 from forcefree.nn.frames import participation
 from forcefree.nn.lattice_waves import ReciprocalLattice, check_cells
 from forcefree.nn.pair_list import PairList
+from forcefree.settings import duration_or_none
 from forcefree.state import State
 
 _CUTOFF_PER_SMEARING = 3.5  # beyond the cutoff less than one per cent of Coulomb's force is left for pairs
@@ -52,7 +52,7 @@ class SegmentForecaster(Forecaster):
         self.register_buffer("lookup", lookup, persistent=False)
         self._lattice = ReciprocalLattice(card.cutoff / _CUTOFF_PER_SMEARING)
         self._charged = isinstance(network, RefinedNetwork) and len(network.far) > 0
-        past = past_of(card.options.get("past", 0.0))
+        past = duration_or_none(card.options.get("past", 0.0))
         if past and (card.history_length != 2 or card.history_spacing != past):
             raise ForcefreeError(f"model {card.name} needs a card with a history of 2 frames {past:g} fs apart")
         self._past = past > 0.0
@@ -62,7 +62,7 @@ class SegmentForecaster(Forecaster):
     @classmethod
     def timing(cls, options: dict[str, Any], t_max: float) -> dict[str, Any]:  # noqa: ARG003 (any time can be forecast)
         """Two frames where the option ``past`` asks for an earlier one; see :meth:`Forecaster.timing`."""
-        past = past_of(options.get("past", 0.0))
+        past = duration_or_none(options.get("past", 0.0))
         return {"history_length": 2, "history_spacing": past} if past else {}
 
     def set_scales(self, positions: Tensor, velocities: Tensor) -> None:  # noqa: ARG002 (other heads need them)

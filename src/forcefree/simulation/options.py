@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from forcefree.settings import Duration, Settings
+from forcefree.settings import Duration, DurationOrNone, Settings
 from forcefree.simulation.choice import PropagatorName
 from forcefree.simulation.schedule import Schedule
 from forcefree.simulation.thermostats import ThermostatName
 from forcefree.temperature import Conserved
-from forcefree.units import femtoseconds
-
-
-def _duration_or_none(value: str | float) -> float:
-    return 0.0 if value == 0 else femtoseconds(value)
-
 
 Ensemble = Literal["nve", "nvt"]
 StartVelocities = Literal["maxwell-boltzmann", "start"]
@@ -34,7 +28,7 @@ class SimulationOptions(Settings):
     duration: Duration
     """Recorded time per replica, in fs."""
 
-    equilibration: Annotated[float, BeforeValidator(_duration_or_none)] = 0.0
+    equilibration: DurationOrNone = 0.0
     """Time before that is not recorded, in fs; where there is a temperature the thermostat acts meanwhile, in ``nve`` too."""
 
     replicas: int = Field(default=1, ge=1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
@@ -22,18 +25,25 @@ def atom_pairs(state: State) -> Tensor:
 
 def close_pairs(state: State, cutoff: float) -> Tensor:
     """Pairs i < j of the same system whose closest images are nearer than ``cutoff`` (Å), shape (2, n_pairs)."""
+    pairs = []
+    for first, both in pairs_of_images(state, cutoff):
+        pairs.append(torch.from_numpy(np.unique(np.sort(both, axis=0), axis=1)) + first)
+    return torch.cat(pairs, dim=1).to(state.system.device)
+
+
+def pairs_of_images(state: State, cutoff: float) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """For each system its first atom, and pairs inside it nearer than ``cutoff`` (Å), once for each image, shape (2, n_pairs).
+
+    An atom and its own images are no pair.
+    """
     neighbours = NeighborList(cutoff=cutoff, full_list=False)
     first = 0
-    pairs = []
     for index, size in enumerate(state.sizes.tolist()):
         points = state.positions[first : first + size].cpu().numpy()
         box, periodic = state.cell[index].cpu().numpy(), state.pbc[index].cpu().numpy()
-        i, j = neighbours.compute(points=points, box=box, periodic=periodic, quantities="ij")
-        both = np.stack([i, j]).astype(np.int64)
-        both = np.unique(np.sort(both[:, both[0] != both[1]], axis=0), axis=1)
-        pairs.append(torch.from_numpy(both) + first)
+        both = np.stack(neighbours.compute(points=points, box=box, periodic=periodic, quantities="ij")).astype(np.int64)
+        yield first, both[:, both[0] != both[1]]
         first += size
-    return torch.cat(pairs, dim=1).to(state.system.device)
 
 
 def displacements(state: State, pairs: Tensor) -> Tensor:

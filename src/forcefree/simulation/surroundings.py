@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from ase.data import chemical_symbols
-from vesin import NeighborList
 
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
+from forcefree.simulation.pairs import pairs_of_images
 from forcefree.state import State
 
 _VOLUME_MARGIN = 1.2
@@ -25,26 +25,18 @@ def check_neighbours(card: Card, start: State) -> None:
     Raises:
         ForcefreeError: If an atom of several sees no other within the cutoff.
     """
-    if not card.guards:
+    if not card.guards or not bool(start.positions.isfinite().all()):  # of what is not finite the guards speak
         return
-    neighbours = NeighborList(cutoff=card.cutoff, full_list=False)
-    first = 0
-    for index, size in enumerate(start.sizes.tolist()):
-        points = start.positions[first : first + size].cpu().numpy()
-        if not np.isfinite(points).all():
-            return  # guards say so
-        i, j = neighbours.compute(
-            points=points, box=start.cell[index].cpu().numpy(), periodic=start.pbc[index].cpu().numpy(), quantities="ij"
-        )
-        alone = np.setdiff1d(np.arange(size), np.concatenate([i[i != j], j[i != j]]))
-        if size > 1 and len(alone):
+    sizes = start.sizes.tolist()
+    for index, (first, pairs) in enumerate(pairs_of_images(start, card.cutoff)):
+        alone = np.setdiff1d(np.arange(sizes[index]), pairs)
+        if sizes[index] > 1 and len(alone):
             where = f"system {index} of the start" if start.n_systems > 1 else "the start"
             name = f"{chemical_symbols[int(start.numbers[first + alone[0]])]}{alone[0]}"
             raise ForcefreeError(
                 f"atom {name} of {where} has no other within the cutoff of {card.cutoff:g} Å, so that model {card.name} would let it fly "
                 "straight; check the units of the start, or switch the guards off"
             )
-        first += size
 
 
 def strange_cells(card: Card, start: State) -> list[str]:

@@ -138,9 +138,7 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
     if config.potential_weight and any(trajectory.energies is None for trajectory in trajectories):
         raise ForcefreeError("potential_weight needs potential energies in every trajectory; record them, or set potential_weight to 0")
     if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
-        raise ForcefreeError(
-            f"reversal_weight is for models of one frame, not for {config.model.architecture}, which sees several; set it to 0"
-        )
+        raise ForcefreeError(f"reversal_weight is for models of one frame, and {config.model.name} sees several; set it to 0")
     return trajectories
 
 
