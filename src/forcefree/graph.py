@@ -48,8 +48,12 @@ class Pairs:
         vectors = positions[self.sender] - positions[self.receiver]
         if self.shift is None:
             return vectors
-        cells = state.cell.to(positions)[state.system[self.receiver]]
-        return vectors + torch.einsum("ni,nij->nj", self.shift.to(positions), cells)
+        cells = state.cell.to(positions)
+        if state.n_systems > 1:
+            cells = cells[state.system[self.receiver]]
+        for axis in range(3):  # row by row, so that a pair gets the same image, to the last bit, whoever shares the batch
+            vectors.addcmul_(self.shift[:, axis, None].to(positions), cells[:, axis])
+        return vectors
 
     def within(self, cutoff: float, state: State) -> Pairs:
         """Those of the pairs that are nearer than ``cutoff`` (Å) in ``state``."""

@@ -11,7 +11,7 @@ from forcefree.graph import sum_by_receiver
 from forcefree.nn.attention_weights import gate_weights, neighbour_weights
 from forcefree.nn.cartesian_update import CartesianUpdate
 from forcefree.nn.features import Features, symmetric_traceless
-from forcefree.nn.pair_blocks import PairBlock, pair_blocks
+from forcefree.nn.pair_blocks import PairBlock, joined, pair_blocks
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.velocity_message import EdgeFeatures
 
@@ -76,10 +76,12 @@ class NeighbourAttention(nn.Module):
             few_vectors=None if self._first else self.few_vectors(vectors),
             matrices=matrices,
         )
-        parts = [self._hear(said, block) for block in pair_blocks(edges, len(scalars))]
-        told, pulled, bent = parts[0] if len(parts) == 1 else (torch.cat(column) for column in zip(*parts, strict=True))
-        updated: Features = self.update(Features(scalars + told, vectors + pulled, matrices + symmetric_traceless(bent)))
-        return updated
+        parts = []
+        for block in pair_blocks(edges, len(scalars)):
+            told, pulled, bent = self._hear(said, block)
+            some = Features(scalars[block.atoms] + told, vectors[block.atoms] + pulled, matrices[block.atoms] + symmetric_traceless(bent))
+            parts.append(self.update(some))
+        return Features(*joined(parts))
 
     def _hear(self, said: _Said, block: PairBlock[EdgeFeatures]) -> Features:
         """Sums over the neighbours of the atoms of a block; those of matrices are not symmetric yet."""

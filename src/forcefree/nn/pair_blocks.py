@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
 from forcefree.nn.still_edges import StillEdges
 
@@ -58,3 +60,8 @@ def pair_blocks(edges: Edges, n_atoms: int) -> list[PairBlock[Edges]]:
         blocks.append(PairBlock(slice(first, last), pairs, replace(edges, **parts)))
         first, done = last, stop
     return blocks
+
+
+def joined(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """What was made of each block, for all atoms: each tensor of the blocks after that of the block before."""
+    return parts[0] if len(parts) == 1 else tuple(torch.cat(column) for column in zip(*parts, strict=True))

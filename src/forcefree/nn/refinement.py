@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from forcefree.graph import at_atoms
 from forcefree.nn.bases import envelope
-from forcefree.nn.pair_blocks import PairBlock, pair_blocks
+from forcefree.nn.pair_blocks import PairBlock, joined, pair_blocks
 from forcefree.nn.update import GatedUpdate
 from forcefree.nn.velocity_message import EdgeFeatures
 
@@ -85,8 +85,15 @@ class TrajectoryRefinement(nn.Module):
             Scalars and vectors of the same shapes.
         """
         heard, said = self.receiver_context(scalars), self.sender_context(scalars)
-        parts = [self._sums(heard[block.atoms], said, block.edges, look(block)) for block in pair_blocks(edges, len(scalars))]
-        sums = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        parts = []
+        for block in pair_blocks(edges, len(scalars)):
+            sums = self._sums(heard[block.atoms], said, block.edges, look(block))
+            parts.append(self._updated(scalars[block.atoms], vectors[block.atoms], sums))
+        scalars, vectors = joined(parts)
+        return scalars, vectors
+
+    def _updated(self, scalars: Tensor, vectors: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of some atoms after what their neighbours say at all times."""
         summed = sums[:, :, 0].transpose(0, 1).flatten(1)
         gathered = sums[:, :, 1:].permute(1, 2, 0, 3).flatten(2)
         updated: tuple[Tensor, Tensor] = self.update(scalars + self.scalars_from_times(summed), vectors + self.vectors_from_times(gathered))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from forcefree.graph import sum_by_receiver
 from forcefree.nn.features import Features, symmetric_traceless
-from forcefree.nn.pair_blocks import PairBlock, pair_blocks
+from forcefree.nn.pair_blocks import PairBlock, joined, pair_blocks
 from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.tensor_radial import normalised_perceptron
 
@@ -36,8 +36,7 @@ class StillMessage(nn.Module):
     def forward(self, features: Features, edges: StillEdges) -> Features:
         """Add what the neighbours say; shapes stay."""
         content = self.content(features.scalars) * self._norm
-        parts = [self._hear(features, content, block) for block in pair_blocks(edges, len(content))]
-        told, pulled, bent = parts[0] if len(parts) == 1 else (torch.cat(column) for column in zip(*parts, strict=True))
+        told, pulled, bent = joined([self._hear(features, content, block) for block in pair_blocks(edges, len(content))])
         return Features(features.scalars + told, features.vectors + pulled, features.matrices + symmetric_traceless(bent))
 
     def _hear(self, features: Features, content: Tensor, block: PairBlock[StillEdges]) -> Features:

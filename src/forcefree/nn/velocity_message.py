@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from forcefree.graph import at_atoms, sum_by_receiver
-from forcefree.nn.pair_blocks import pair_blocks
+from forcefree.nn.pair_blocks import joined, pair_blocks
 from forcefree.nn.perceptron import perceptron
 from forcefree.nn.still_edges import StillEdges
 from forcefree.nn.update import GatedUpdate
@@ -53,13 +54,17 @@ class NeighbourSum(nn.Module):
         Returns:
             Sums of messages, of the shapes of scalars and vectors.
         """
+        plain, pulled = joined([sums for _, sums in self.gather_in_blocks(scalars, vectors, edges, weights)])
+        return plain, pulled
+
+    def gather_in_blocks(
+        self, scalars: Tensor, vectors: Tensor, edges: EdgeFeatures, weights: Tensor
+    ) -> Iterator[tuple[slice, tuple[Tensor, Tensor]]]:
+        """The same for some atoms after others, each time with which ones they are."""
         content = self.content(scalars)
-        blocks = pair_blocks(edges, len(scalars))
-        parts = [self._sums(content, vectors, block.edges, weights[block.pairs], block.atoms.stop - block.atoms.start) for block in blocks]
-        if len(parts) == 1:
-            return parts[0]
-        plain, pulled = zip(*parts, strict=True)
-        return torch.cat(plain), torch.cat(pulled)
+        for block in pair_blocks(edges, len(scalars)):
+            n_atoms = block.atoms.stop - block.atoms.start
+            yield block.atoms, self._sums(content, vectors, block.edges, weights[block.pairs], n_atoms)
 
     def _sums(self, content: Tensor, vectors: Tensor, edges: EdgeFeatures, weights: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
         """The same for the receivers of a block of pairs."""
@@ -108,9 +113,11 @@ class VelocityMessage(NeighbourSum):
         Returns:
             Scalars and vectors of the same shapes.
         """
-        gained, pulled = self.gather(scalars, vectors, edges, edges.envelope * self._norm)
-        updated: tuple[Tensor, Tensor] = self.update(scalars + gained, vectors + pulled)
-        return updated
+        parts = []
+        for atoms, (gained, pulled) in self.gather_in_blocks(scalars, vectors, edges, edges.envelope * self._norm):
+            parts.append(self.update(scalars[atoms] + gained, vectors[atoms] + pulled))
+        scalars, vectors = joined(parts)
+        return scalars, vectors
 
 
 def relative_motion(separations: Tensor, velocities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
