@@ -7,34 +7,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+
+from forcefree.benchmark.table import Row
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 VERDICTS = ("holds", "undecided", "missed")
 
 
-def cell(row: dict[str, Any]) -> str:
+def cell(row: Row) -> str:
     """The measured value with its error and unit."""
-    value = "not measured" if row["measured"] is None else f"{row['measured']:.3g}"
-    error = f" ± {row['error']:.1g}" if row.get("error") else ""
-    return f"{value}{error} {row['unit']}".strip()
+    value = "not measured" if row.measured is None else f"{row.measured:.3g}"
+    error = f" ± {row.error:.1g}" if row.error else ""
+    return f"{value}{error} {row.unit}".strip()
 
 
-def verdict(row: dict[str, Any]) -> str:
-    """``holds``, ``missed``, or ``undecided`` where the target lies within two standard errors or the judgement was left open."""
-    if row["holds"]:
-        return "holds"
-    sign, limit, *_ = row["target"].split()
-    if sign == "<=" and row["measured"] is not None and abs(row["measured"]) - 2.0 * (row.get("error") or 0.0) <= float(limit):
-        return "undecided"
-    return "missed"
-
-
-def line(name: str, row: dict[str, Any]) -> str:
+def line(name: str, row: Row) -> str:
     """One figure as a row of a table."""
-    judged = verdict(row)
-    return f"| {name} | {row['figure']} | {row['target'].strip()} | {cell(row)} | {'**missed**' if judged == 'missed' else judged} |"
+    return f"| {name} | {row.figure} | {row.target.strip()} | {cell(row)} | {row.verdict.replace('missed', '**missed**')} |"
 
 
 def put(path: Path, lines: list[str]) -> None:
@@ -50,10 +40,10 @@ def main() -> None:
     counts = ["| results | hold | undecided | missed |", "|---|--:|--:|--:|"]
     every = []
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["holds"] is not None]
+        rows = [Row(**values) for values in json.loads(path.read_text(encoding="utf-8")) if values["holds"] is not None]
         if not rows:
             continue
-        found = [verdict(row) for row in rows]
+        found = [row.verdict for row in rows]
         counts.append(f"| {path.stem} | " + " | ".join(str(found.count(each)) for each in VERDICTS) + " |")
         every += [line(path.stem, row) for row in rows]
     put(ROOT / "docs" / "figures.md", head + every)

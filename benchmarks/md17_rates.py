@@ -35,7 +35,7 @@ def main() -> None:
         for name, entry in models_named(arguments.models).items():
             for rate in RATES:
                 fitted = fit(entry, train, validation, Recipe(learning_rate=rate), seed=0)
-                figure = f"{trajectory.name} (surrogate), {name}, learning rate {rate:g}"
+                figure = f"{trajectory.label}, {name}, learning rate {rate:g}"
                 table.add(f"{figure}: S2T of validation", 100.0 * fitted.validation, "1e-2 Å^2", seeds=1)
                 table.add(f"{figure}: training", fitted.seconds, f"s of one core, {fitted.steps} steps", seeds=1)
             table.save()

@@ -20,7 +20,7 @@ from forcefree.analysis.verdict import mean_and_error
 from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance
 from forcefree.benchmark.propagation import Propagation
 from forcefree.data.h5md import read_store
-from forcefree.data.trajectory import Trajectory
+from forcefree.data.trajectory import Floats, Trajectory
 from forcefree.models.files import load
 from forcefree.reference.config import CalculatorConfig
 from forcefree.reference.summary import temperatures
@@ -28,13 +28,15 @@ from forcefree.units import femtoseconds
 
 
 def moved(runs: Sequence[Trajectory], *, fluid: bool) -> tuple[float, float]:
-    """Diffusion coefficient of a fluid in cm^2/s, of a solid its mean square displacement in Å^2 averaged over lags, with the error."""
-    values = []
-    for run in runs:
-        for displacement in element_displacements(run).values():
-            lags = displacement[1 : len(displacement) // 2]
-            values.append(diffusion_coefficient(displacement, run.spacing) if fluid else float(lags.mean()))
-    return mean_and_error(values)
+    """Diffusion coefficient of a fluid in cm^2/s, of a solid its mean square displacement in Å^2 averaged over lags, means over elements.
+
+    With the error over runs; the elements of one run are no independent values.
+    """
+
+    def value(displacement: Floats, spacing: float) -> float:
+        return diffusion_coefficient(displacement, spacing) if fluid else float(displacement[1 : len(displacement) // 2].mean())
+
+    return mean_and_error([float(np.mean([value(one, run.spacing) for one in element_displacements(run).values()])) for run in runs])
 
 
 def compare(table: Table, label: str, runs: Sequence[Trajectory], truth: Sequence[Trajectory], *, fluid: bool, judged: bool) -> None:

@@ -76,3 +76,16 @@ def test_strong_noise_on_one_degree_of_freedom_reverses_it() -> None:
     )  # fmt: skip
 
     assert float(factor) < 0.0
+
+
+def test_a_system_close_to_absolute_zero_is_heated_at_the_rate_of_theory() -> None:
+    walkers, freedom, decay = 20000, 6, 0.7
+    rng = np.random.default_rng(2)
+    ratio = torch.full((walkers,), 1e-12, dtype=torch.float64)
+    number = torch.full((walkers,), float(freedom), dtype=torch.float64)
+    normal, chi_square = torch.tensor(rng.standard_normal(walkers)), torch.tensor(rng.chisquare(freedom - 1, walkers))
+
+    heated = ratio * rescaling_factor(ratio, number, decay, normal, chi_square).square()
+
+    assert float(heated.mean()) == pytest.approx(1.0 - decay, rel=0.02)
+    assert stats.kstest((heated / (1.0 - decay) * freedom).numpy(), stats.chi2(freedom).cdf).pvalue > 1e-4

@@ -9,11 +9,15 @@ import pytest
 from pydantic import Field, ValidationError
 
 from forcefree.errors import ForcefreeError
-from forcefree.settings import Duration, Settings
+from forcefree.settings import Duration, DurationOrNone, Settings
 
 
 class _Inner(Settings):
     every: Duration = 1.0
+
+
+class _Pause(Settings):
+    lasts: DurationOrNone = 0.0
 
 
 class _Outer(Settings):
@@ -84,3 +88,17 @@ def test_settings_a_file_and_a_mapping_are_all_accepted_and_nothing_else(tmp_pat
         _Outer.accept({"duration": 1, "runs": 0})
     with pytest.raises(ForcefreeError, match="a configuration is the path of a YAML file, a mapping of its keys or a _Outer, not int"):
         _Outer.accept(5)  # type: ignore[arg-type]
+
+
+def test_a_duration_that_may_be_none_is_zero_or_any_other() -> None:
+    assert [_Pause.parse({"lasts": value}, "here").lasts for value in (0, 0.0, "0 ps", "0.0fs", "2 ps", 3)] == [
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        2000.0,
+        3.0,
+    ]
+    for value in (-1.0, float("nan"), "-1 ps", "0 parsec"):
+        with pytest.raises(ForcefreeError, match=r"here: lasts: .*duration"):
+            _Pause.parse({"lasts": value}, "here")

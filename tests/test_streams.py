@@ -101,3 +101,23 @@ def test_a_thousand_replicas_cost_little() -> None:
     for step in range(256):
         streams.normals_and_chi_squares(Purpose.CSVR, step, freedom)
     assert (time.process_time() - begin) / 256 < 5e-3
+
+
+@pytest.mark.parametrize("step", [0, 255, 256, 10**7])
+def test_numbers_are_those_of_philox_at_the_step_for_good(step: int) -> None:
+    """What a checkpoint relies on: replica 3, purpose 2, seven numbers in two words of four for each step."""
+    philox = np.random.Philox(key=np.array([41, 3 * 256 + 2], dtype=np.uint64))
+    philox.advance(2 * step)
+    expected = ((philox.random_raw(7) >> np.uint64(12)) + 0.5) / 2.0**52
+
+    found = Streams(41, [0, 3]).uniforms(Purpose.LANGEVIN_BEFORE, step, (5, 7))[5:]
+
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("replica", [-1, 2**56])
+def test_an_impossible_replica_is_refused_and_the_last_one_is_none_of_the_others(replica: int) -> None:
+    with pytest.raises(ForcefreeError, match=rf"replicas are numbered from 0 to 2\^56 - 1, so none is {replica}"):
+        Streams(0, [0, replica])
+    first, last = (Streams(0, [number]).uniforms(Purpose.CSVR, 0, (4,)) for number in (0, 2**56 - 1))
+    assert not np.intersect1d(first, last).size

@@ -154,3 +154,10 @@ def test_an_element_that_a_system_lacks_has_no_temperature() -> None:
     assert measured["O"].isnan().tolist() == [False, True]
     assert measured["C"].isnan().tolist() == [True, False]
     assert not bool(measured["H"].isnan().any())
+
+
+def test_what_the_conservation_laws_hold_still_has_no_temperature() -> None:
+    batch = State.from_atoms([*_tumbling(["H2O"]), Atoms("Ar", velocities=[[1.0, 0.0, 0.0]])])
+
+    assert element_temperatures(batch, "momentum")["Ar"].isnan().all()
+    assert float(element_temperatures(batch, "nothing")["Ar"][1]) == pytest.approx(39.948 / (3.0 * units.kB))

@@ -22,7 +22,7 @@ def duration_or_none(value: str | float) -> float:
     Raises:
         ForcefreeError: If it is no time.
     """
-    return 0.0 if value == 0 else femtoseconds(value)
+    return femtoseconds(value, or_none=True)
 
 
 DurationOrNone = Annotated[float, BeforeValidator(duration_or_none)]

@@ -21,7 +21,7 @@ from forcefree.errors import ForcefreeError
 _WORDS = 4
 _BLOCK_NUMBERS = 1 << 17
 _LONGEST_BLOCK = 256
-_PURPOSE_BITS = 8
+_WORD_BITS, _PURPOSE_BITS = 64, 8
 
 
 class Purpose(IntEnum):
@@ -41,17 +41,20 @@ class Streams:
 
     Args:
         seed: Of the whole simulation, from 0 to 2^64 - 1.
-        replicas: Global number of each system of the batch.
+        replicas: Global number of each system of the batch, from 0 to 2^56 - 1.
 
     Raises:
-        ForcefreeError: If the seed is negative or too large.
+        ForcefreeError: If the seed or the number of a replica is negative or too large.
     """
 
     def __init__(self, seed: int, replicas: Sequence[int]) -> None:
-        if not 0 <= seed < 1 << 64:
+        if not 0 <= seed < 1 << _WORD_BITS:
             raise ForcefreeError(f"a seed is a whole number from 0 to 2^64 - 1, not {seed}")
         self.seed = seed
         self.replicas = tuple(replicas)
+        for replica in self.replicas:
+            if not 0 <= replica < 1 << _WORD_BITS - _PURPOSE_BITS:
+                raise ForcefreeError(f"replicas are numbered from 0 to 2^{_WORD_BITS - _PURPOSE_BITS} - 1, so none is {replica}")
         self._blocks: dict[Purpose, tuple[int, tuple[int, ...], NDArray[np.float64]]] = {}
 
     def uniforms(self, purpose: Purpose, step: int, counts: Sequence[int]) -> NDArray[np.float64]:

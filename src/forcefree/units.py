@@ -37,11 +37,12 @@ _FEMTOSECONDS: Final = {"as": 1e-3, "fs": 1.0, "ps": 1e3, "ns": 1e6, "us": 1e9}
 _DURATION: Final = re.compile(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-z]+)\s*")
 
 
-def femtoseconds(duration: str | float) -> float:
+def femtoseconds(duration: str | float, *, or_none: bool = False) -> float:
     """Read a duration such as ``"10 ps"``, ``"1ns"`` or a plain number of fs.
 
     Args:
         duration: Text with one of the units as, fs, ps, ns, us, or a number in fs.
+        or_none: Take zero too, such as ``0`` or ``"0 ps"``.
 
     Returns:
         The duration in fs, positive and finite.
@@ -57,6 +58,8 @@ def femtoseconds(duration: str | float) -> float:
         if found is None or found[2] not in _FEMTOSECONDS or number is None:
             raise ForcefreeError(f"'{duration}' is not a duration; write a number and a unit, such as 500fs, 50ps or 1ns")
         value = number * _FEMTOSECONDS[found[2]]
+    if or_none and value == 0.0:
+        return 0.0
     if not 0.0 < value < float("inf"):
         raise ForcefreeError(f"a duration must be positive and finite, not {duration}")
     return value

@@ -66,3 +66,17 @@ def test_the_size_of_the_cell_is_told_where_something_diffuses() -> None:
     (note,) = finite_size_notes(moving, 12.42 * np.eye(3), 300.0)
     assert "faster by about 0.5 x 10⁻⁵ cm²/s over its viscosity in mPa s (0.59 at" in note
     assert finite_size_notes(still, 12.42 * np.eye(3), 300.0) == []
+
+
+def test_of_single_runs_no_error_is_known_so_that_only_the_absurd_is_condemned() -> None:
+    for scale, verdict in ((1.05, "undecided"), (3.0, "does not hold")):
+        measure = diffusion_measures([_walk(0, scale)], [_walk(0)], Thresholds())[0][0]
+        assert (measure.model_error, measure.reference_error, measure.deviation_error) == (None, None, None)
+        assert measure.model == pytest.approx(scale**2 * measure.reference)
+        assert measure.verdict == verdict
+
+
+def test_a_left_handed_cell_has_the_volume_of_its_mirror_image() -> None:
+    moving, _ = diffusion_measures([_walk(i) for i in range(2)], [_walk(10 + i) for i in range(2)], Thresholds())
+    cell = np.diag([12.0, 13.0, 14.0])
+    assert finite_size_notes(moving, cell[[1, 0, 2]], 300.0) == finite_size_notes(moving, cell, 300.0) != []

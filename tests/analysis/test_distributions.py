@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -88,3 +90,13 @@ def test_a_broken_bond_falls_into_the_last_bin(thermostatted: list[Trajectory]) 
     found = histograms(model, [Piece(0, run)], coordinates)
     assert found.model[0, 2, -1] == 50
     assert len(found.edges) < 400
+
+
+def test_coordinates_across_a_cell_face_are_those_of_the_whole_molecule(others: list[Trajectory]) -> None:
+    run = others[0].frames(0, 40, 4)
+    cell = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [-1.0, 0.5, -8.0]])
+    wrapped = (run.positions @ np.linalg.inv(cell) + 0.01) % 1.0 @ cell
+    split = replace(run, positions=wrapped, cell=cell, pbc=np.ones(3, dtype=bool))
+    assert np.ptp(wrapped, axis=1).max() > 4.0
+    for coordinates in internal_coordinates(run, bonded_pairs([run])):
+        np.testing.assert_allclose(values(split, coordinates), values(run, coordinates), atol=1e-9)

@@ -93,3 +93,29 @@ def test_frames_without_an_energy_are_gaps_in_the_lines(microcanonical: list[Tra
     picky = EnergyOptions(CalculatorConfig(name="networks:Network", options={"limit": 1.5}), stored=False, samples=240)
     total = drift_measure(_sample(microcanonical), _sample(microcanonical), picky, Thresholds())[2]
     assert any(value is None for run in total for value in run)
+
+
+def test_the_lines_of_long_and_short_runs_share_one_axis_of_time(microcanonical: list[Trajectory]) -> None:
+    """A replica that stopped early gains energy as fast as the others, and its line says so, however densely it was sampled."""
+    rate, drifting = 200.0, []
+    for run, frames in zip(microcanonical[:3], (120, 600, 600), strict=True):
+        kinetic = 0.5 * 103.642696562 * (run.masses[:, None] * run.velocities**2).sum(axis=(1, 2))
+        wanted = kinetic + rate * 4.0 * 1e-6 * run.times
+        drifting.append(replace(run, velocities=run.velocities * np.sqrt(wanted / kinetic)[:, None, None]).frames(0, frames))
+    drifting = [run.frames(0, len(run)) for run in drifting]
+    _, times, total = drift_measure(_sample(drifting), _sample(drifting), STORED, Thresholds())
+    assert times[-1] > 1.1
+    assert len(total[0]) < len(total[1]) == len(total[2]) == len(times)
+    for change in total:
+        assert np.polyfit(times[: len(change)], np.array(change, dtype=float), 1)[0] == pytest.approx(rate, rel=0.1)
+
+
+@pytest.mark.parametrize(("ensemble", "stored"), [("nvt", True), ("nve", False)])
+def test_a_reference_that_keeps_no_energy_or_lacks_the_calculators_has_no_drift(
+    microcanonical: list[Trajectory], ensemble: str, stored: bool
+) -> None:
+    reference = [replace(run, provenance={**run.provenance, "ensemble": ensemble}) for run in microcanonical[:2]]
+    options = replace(STORED, stored=stored, samples=16)
+    measure = drift_measure(_sample(microcanonical[:2]), _sample(reference), options, Thresholds())[0]
+    assert (measure.reference, measure.reference_error) == (None, None)
+    assert measure.model is not None

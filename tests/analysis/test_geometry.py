@@ -46,3 +46,35 @@ def test_superposition_undoes_any_rotation_and_never_reflects() -> None:
     np.testing.assert_allclose(found, np.swapaxes(turns, 1, 2), atol=1e-10)
     mirrored = superposing_rotations(-frames, target, masses)
     np.testing.assert_allclose(np.linalg.det(mirrored), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "pbc", "reach"),
+    [
+        ([[0.0, 0.0, 5.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], (True, False, False), 2.4),
+        ([[5.0, 0.0, 3.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], (True, False, False), 2.9),
+        ([[0.0, 6.0, 0.0], [2.0, 0.0, 7.0], [9.0, 9.0, 9.0]], (True, True, False), 2.9),
+        ([[0.0, 0.0, 0.0], [0.0, 6.0, 1.0], [0.0, 1.0, 6.0]], (False, True, True), 2.8),
+    ],
+    ids=["wire along z", "oblique wire", "slab in a box", "slab"],
+)
+def test_open_directions_bring_no_vector_nearer(cell: list[list[float]], pbc: tuple[bool, bool, bool], reach: float) -> None:
+    """Whatever an open cell vector is, vectors below half the height along the periodic ones are as short as ASE finds them."""
+    rng = np.random.default_rng(4)
+    vectors = rng.uniform(-2.9, 2.9, (300, 3)) + (rng.integers(-3, 4, (300, 3)) * np.array(pbc)) @ np.array(cell)
+    found = shortest_vectors(vectors, np.array(cell), np.array(pbc))
+    expected, lengths = find_mic(vectors, cell, pbc)
+    near = lengths < reach
+    assert near.sum() > 30
+    np.testing.assert_allclose(found[near], expected[near], atol=1e-12)
+
+
+def test_of_all_rotations_the_superposing_one_leaves_the_least_weighted_distance() -> None:
+    rng = np.random.default_rng(5)
+    target, masses = rng.normal(size=(5, 3)), rng.uniform(1.0, 16.0, 5)
+    frames = target @ Rotation.random(20, rng=6).as_matrix() + 0.5 * rng.normal(size=(20, 5, 3))
+    found = superposing_rotations(frames, target, masses)
+    share = masses / masses.sum()
+    for frame, turn in zip(frames, found, strict=True):
+        best, _ = Rotation.align_vectors(target - share @ target, frame - share @ frame, weights=masses)
+        np.testing.assert_allclose(turn, best.as_matrix().T, atol=1e-6)

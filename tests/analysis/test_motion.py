@@ -81,3 +81,22 @@ def test_periodic_velocities_only_lose_their_drift(thermostatted: list[Trajector
     run = replace(thermostatted[0].frames(0, 50), cell=20.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
     moving = replace(run, velocities=run.velocities + 0.2)
     np.testing.assert_allclose(vibrational_velocities(moving, run.positions[0]), run.velocities, atol=1e-12)
+
+
+def test_a_diatomic_molecule_vibrates_along_its_bond_alone() -> None:
+    """Of any velocities, what is left is the relative one along the bond, shared in the inverse ratio of the masses."""
+    rng = np.random.default_rng(6)
+    masses, bond = np.array([1.008, 34.969]), np.array([0.6, 0.0, 0.8])
+    positions, velocities = np.stack([np.zeros((30, 3)), np.broadcast_to(1.3 * bond, (30, 3))], axis=1), rng.normal(size=(30, 2, 3))
+    run = Trajectory("r", np.array([1, 17]), masses, np.arange(30.0), positions, velocities)
+    along = ((velocities[:, 1] - velocities[:, 0]) @ bond)[:, None] * bond
+    expected = np.stack([-masses[1] * along, masses[0] * along], axis=1) / masses.sum()
+    np.testing.assert_allclose(vibrational_velocities(run, positions[0]), expected, atol=1e-12)
+
+
+def test_a_lone_atom_under_a_thermostat_has_three_degrees_of_freedom() -> None:
+    velocities = 0.01 * np.random.default_rng(7).normal(size=(50, 1, 3))
+    run = Trajectory("r", np.array([18]), np.array([39.948]), np.arange(50.0), np.zeros((50, 1, 3)), velocities)
+    assert conserved_by([run]) == "nothing"
+    expected = 39.948 * KINETIC_UNIT * (velocities**2).sum(axis=2).mean() / (3.0 * BOLTZMANN)
+    assert run_temperatures(run, "nothing") == pytest.approx({"all": expected, "Ar": expected})

@@ -58,3 +58,8 @@ def test_a_peak_that_only_one_run_shows_is_not_held_against_anybody() -> None:
     reference[0] += 4.0 * _line((2500.0, 1.0))
     peaks = compare_peaks(GRID, reference, reference, split_halves(_pieces(8), _pieces(8)))
     assert [round(peak.reference) for peak in peaks] == [800]
+
+
+def test_a_spectrum_without_lines_has_no_peaks_to_compare() -> None:
+    smooth = np.exp(-np.tile(GRID, (8, 1)) / 500.0)
+    assert compare_peaks(GRID, smooth, smooth, split_halves(_pieces(8), _pieces(8))) == []

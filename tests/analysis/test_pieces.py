@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forcefree.analysis.distributions import jensen_shannon
-from forcefree.analysis.pieces import Piece, compare, cut, plausible_bound, split_halves
+from forcefree.analysis.pieces import Piece, Split, compare, cut, plausible_bound, split_halves
 from forcefree.analysis.sample import Sample
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
@@ -109,3 +109,28 @@ def test_the_bound_widens_where_runs_are_few() -> None:
     assert bounds[-1] >= 0.12
     many = plausible_bound(np.repeat(ceilings[:, None], 20, axis=1), 6)
     assert (many > bounds[2]).all()
+
+
+def test_two_reference_runs_of_unequal_length_can_still_be_split() -> None:
+    model, reference = cut(_sample(_run(2000)), _sample(_run(1000), _run(400)))
+    assert [piece.run for piece in reference] == [0, 0, 1]
+    assert {len(piece.frames) for piece in model + reference} == {400}
+    for split in split_halves(model, reference, count=3):
+        assert len(split.first) == len(split.second) == len(split.model) == 1
+
+
+def test_a_distance_is_the_mean_over_both_halves_and_its_ceiling_that_between_them() -> None:
+    def sums_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.abs(one - other)
+
+    reference, model = np.array([1.0, 2.0, 4.0, 8.0]), np.array([5.0, 7.0])
+    splits = [
+        Split(np.array([0, 1]), np.array([2, 3]), np.array([0, 1]), 4),
+        Split(np.array([0, 3]), np.array([1, 2]), np.array([1, 0]), 4),
+    ]
+    found = compare(model, reference, splits, sums_apart)
+    values, ceilings = [(9.0 + 0.0) / 2, (3.0 + 6.0) / 2], [9.0, 3.0]
+    assert found.value == pytest.approx(np.mean(values))
+    assert found.spread == pytest.approx(np.std(values))
+    assert (found.ceiling, found.ceiling_spread) == (pytest.approx(6.0), pytest.approx(3.0))
+    assert found.bound >= max(ceilings)

@@ -69,5 +69,7 @@ def test_wrong_input_is_told() -> None:
     run = chain(np.array([10.0]), np.array([20.0]))
     with pytest.raises(ForcefreeError, match="names atom 7, but the runs have atoms 0 to 4"):
         RamachandranMap.of([run], (0, 1, 2, 3), (1, 2, 3, 7))
+    with pytest.raises(ForcefreeError, match="names atom -1, but the runs have atoms 0 to 4"):
+        RamachandranMap.of([run], (-1, 1, 2, 3), (1, 2, 3, 4))
     with pytest.raises(ForcefreeError, match="no frames"):
         RamachandranMap.of([run.frames(0, 0)], *CHAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from forcefree.analysis.discard import Discard
 from forcefree.analysis.sample import check_pair, load_sample
 from forcefree.analysis.study import study_notes
+from forcefree.data.h5md import StoreWriter
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from networks import molecular_dynamics, store
@@ -86,6 +88,8 @@ def _broken(run: Trajectory) -> Trajectory:
         (lambda run: replace(run, velocities=None), "no velocities in run_0001"),
         (_unequal, "equally spaced frames are needed"),
         (_broken, "not a finite number"),
+        (lambda run: replace(run, velocities=0.0 * run.velocities), "velocities in run_0001 that are all zero; import .* derive"),
+        (lambda run: replace(run, velocities=1e3 * run.velocities), "a.h5: trajectory 'run_0001' has velocities of .* beyond 100000 K"),
         (lambda run: run.frames(0, 60, 2), "2 fs apart in run_0000 but 4 fs in run_0001"),
         (lambda run: replace(run, numbers=np.array([8, 8, 1, 9])), "different systems"),
     ],
@@ -144,3 +148,40 @@ def test_the_models_own_estimate_of_its_drift_becomes_a_note(tmp_path: Path) -> 
         "energy head estimates that the dynamics adds -1 meV per atom and ps" in note and "over 2 replicas" in note for note in notes
     )
     assert not any("energy head" in note for note in study_notes(base, base, None))
+
+
+def test_the_spacing_is_that_of_all_runs_also_behind_one_of_a_single_frame(tmp_path: Path, few: list[Trajectory]) -> None:
+    path = store(tmp_path / "a.h5", [few[0].frames(0, 1), few[1], replace(few[0].frames(0, 60, 2), name="run_0002")])
+    with pytest.raises(ForcefreeError, match="2 fs apart in run_0001 but 4 fs in run_0002"):
+        load_sample(path)
+
+
+@pytest.mark.parametrize("change", [{"cell": 9.2 * np.eye(3)}, {"masses": np.array([15.999, 15.999, 2.014, 2.014])}])
+def test_runs_of_another_density_or_of_isotopes_are_other_systems(tmp_path: Path, few: list[Trajectory], change: dict[str, Any]) -> None:
+    runs = [replace(run, cell=9.0 * np.eye(3), pbc=np.ones(3, dtype=bool)) for run in few]
+    assert len(load_sample(store(tmp_path / "same.h5", runs)).runs) == 2
+    with pytest.raises(ForcefreeError, match="different systems in run_0000 and run_0001"):
+        load_sample(store(tmp_path / "other.h5", [runs[0], replace(runs[1], **change)]))
+
+
+def test_a_store_whose_writer_has_only_begun_is_told_from_a_damaged_one(tmp_path: Path, few: list[Trajectory]) -> None:
+    with StoreWriter(tmp_path / "a.h5") as writer:
+        writer.declare(few[0])
+        writer.begin()
+    with pytest.raises(ForcefreeError, match="holds no frames; let the run that writes it go on for longer"):
+        load_sample(tmp_path / "a.h5")
+
+
+def test_few_runs_other_conservation_and_derived_velocities_become_notes(tmp_path: Path, few: list[Trajectory]) -> None:
+    spun = [replace(run, velocities=run.velocities + 0.1 * np.cross([0.0, 0.0, 1.0], run.positions)) for run in few]
+    derived = [replace(run, provenance={**run.provenance, "velocities": "central differences"}) for run in spun]
+    model, base = load_sample(store(tmp_path / "model.h5", derived)), load_sample(store(tmp_path / "base.h5", few))
+    notes = study_notes(model, base, None)
+    for part in (
+        "The reference has only 2 runs",
+        "The trajectory conserves momentum, the reference momentum and rotation",
+        "The trajectory's velocities were derived from positions",
+    ):
+        assert sum(part in note for note in notes) == 1
+    (note,) = [note for note in study_notes(base, model, None) if "derived" in note]
+    assert note.startswith("The reference's velocities were derived from positions")

@@ -95,3 +95,17 @@ def test_too_coarse_frames_fold_a_line_to_where_the_formula_says() -> None:
     wavenumbers, density = density_of_states(velocities, MASSES[:1], spacing, 300.0)
     sampling = WAVENUMBER_PER_INVERSE_FS / spacing
     assert peak_positions(wavenumbers, density[0], 0.5) == pytest.approx([abs(given - sampling)], abs=1.0)
+
+
+def test_each_element_of_a_periodic_system_has_the_area_of_its_share_of_freedom() -> None:
+    """Canonical velocities without the motion of the whole: n atoms of mass m among a mass M have 3 n (1 - m/M) degrees of freedom."""
+    rng = np.random.default_rng(8)
+    numbers, masses = np.array([1, 1, 1, 8, 8]), np.array([1.0, 1.0, 1.0, 16.0, 16.0])
+    spread = np.sqrt(BOLTZMANN * 250.0 / (KINETIC_UNIT * masses))[:, None]
+    run = Trajectory(
+        "r", numbers, masses, np.arange(8000.0), rng.normal(size=(8000, 5, 3)), spread * rng.normal(size=(8000, 5, 3)),
+        cell=9.0 * np.eye(3), pbc=np.ones(3, dtype=bool),
+    )  # fmt: skip
+    found = piece_spectra([Piece(0, run)], run.positions[0], 250.0)
+    areas = found.density[0].sum(axis=1) * found.wavenumbers[1]
+    np.testing.assert_allclose(areas, [9.0 * (1.0 - 1.0 / 35.0), 6.0 * (1.0 - 16.0 / 35.0)], rtol=0.03)

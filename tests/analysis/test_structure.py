@@ -97,3 +97,22 @@ def test_mirror_images_differ_only_in_dihedrals(thermostatted: list[Trajectory])
     measures, _ = _compared(mirrored, thermostatted)
     assert measures["structure.bond"].verdict == "holds"
     assert measures["structure.angle"].verdict == "holds"
+
+
+def test_pairs_that_never_come_within_reach_are_left_out_and_the_rest_is_judged() -> None:
+    """Two sodium ions stay 17 Å apart, where no distance is counted."""
+    rng = np.random.default_rng(1)
+
+    def salt() -> Trajectory:
+        positions = rng.uniform(0.0, 20.0, (40, 30, 3))
+        positions[:, :2] = [[0.0, 0.0, 0.0], [10.0, 10.0, 10.0]]
+        numbers = np.where(np.arange(30) < 2, 11, 17)
+        return Trajectory("r", numbers, np.ones(30), np.arange(40.0), positions, cell=20.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
+
+    model, reference = ([Piece(i, salt()) for i in range(6)] for _ in range(2))
+    measure, results, curves = radial_measure(model, reference, split_halves(model, reference), Thresholds())
+    assert [result.curve.name for result in results] == ["Na-Cl", "Cl-Cl"]
+    assert [curve.name for curve in curves] == ["Na-Na", "Na-Cl", "Cl-Cl"]
+    assert measure.verdict in {"holds", "undecided"}
+    for result in results:
+        assert DistributionResult.model_validate_json(result.model_dump_json()) == result

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from forcefree.analysis import Analysis, Thresholds, analyze
+from forcefree.analysis.sample import load_sample
+from forcefree.analysis.study import _energy_options
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from networks import STIFFNESS, molecular_dynamics, store
@@ -196,3 +198,21 @@ def test_progress_is_told(model_store: Path, reference_store: Path) -> None:
     stages: list[str] = []
     analyze(model_store, reference_store, calculator=None, progress=stages.append)
     assert stages == ["reading", "temperatures", "true energies", "vibrations", "structure"]
+
+
+def test_the_run_that_is_shown_is_not_one_that_stopped_early(
+    tmp_path: Path, others: list[Trajectory], thermostatted: list[Trajectory]
+) -> None:
+    trajectory = store(tmp_path / "t.h5", [others[0].frames(0, 40), others[1].frames(0, 200)])
+    reference = store(tmp_path / "r.h5", [run.frames(0, 200) for run in thermostatted[:3]])
+    found = analyze(trajectory, reference, calculator=None, discard="0", splits=2)
+    assert (found.trajectory.shown_run, found.reference.shown_run) == ("run_0001", "run_0000")
+    assert found.trajectory.analysed_runs == 2
+
+
+def test_a_stored_calculator_that_is_unknown_here_matters_only_where_it_is_asked_for(tmp_path: Path, others: list[Trajectory]) -> None:
+    strange = [replace(run.frames(0, 40), provenance={"calculator": {"name": "emt", "device": "cuda"}}) for run in others[:1]]
+    reference = load_sample(store(tmp_path / "r.h5", strange))
+    assert _energy_options(None, reference, 10, 1) is None
+    with pytest.raises(ForcefreeError, match=r"the calculator in .*r\.h5: device: is not an option here"):
+        _energy_options("stored", reference, 10, 1)

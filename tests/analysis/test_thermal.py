@@ -12,6 +12,7 @@ from forcefree.analysis.sample import Sample
 from forcefree.analysis.thermal import temperature_measures, temperatures
 from forcefree.analysis.verdict import Thresholds
 from forcefree.data.trajectory import Trajectory
+from forcefree.units import BOLTZMANN, KINETIC_UNIT
 
 
 def _sample(runs: list[Trajectory], **provenance: object) -> Sample:
@@ -71,3 +72,24 @@ def test_nve_elements_are_held_to_their_own_mean(microcanonical: list[Trajectory
     plain = _by_key(_sample(microcanonical), _sample(microcanonical))
     assert found["temperature.all"].verdict == "not judged"
     assert found["temperature.H"].deviation == pytest.approx(plain["temperature.H"].deviation)
+
+
+def test_long_runs_weigh_more_and_two_of_them_give_an_error() -> None:
+    """Two NVE runs of constant temperature, one three times as long as the other."""
+    rng = np.random.default_rng(9)
+    runs = []
+    for kelvin, frames in ((200.0, 60), (400.0, 180)):
+        velocities = rng.normal(size=(5, 3))
+        velocities -= velocities.mean(axis=0)
+        velocities *= np.sqrt(12.0 * BOLTZMANN * kelvin / (KINETIC_UNIT * 40.0 * (velocities**2).sum()))
+        still = np.repeat(rng.normal(size=(1, 5, 3)), frames, axis=0)
+        told = {"ensemble": "NVE"}
+        runs.append(
+            Trajectory(
+                "r", np.full(5, 18), np.full(5, 40.0), np.arange(frames) * 1.0, still, np.repeat(velocities[None], frames, axis=0),
+                cell=20.0 * np.eye(3), pbc=np.ones(3, dtype=bool), provenance=told,
+            )
+        )  # fmt: skip
+    mean, error = temperatures(runs)["all"]
+    assert mean == pytest.approx(350.0)
+    assert error == pytest.approx(12.706 / 1.96 * np.sqrt(2.0 * (0.25**2 * 150.0**2 + 0.75**2 * 50.0**2)), rel=1e-3)

@@ -43,8 +43,19 @@ def test_distances_reach_to_half_the_smallest_height() -> None:
     assert pair_distances([Piece(0, _gas(TRICLINIC, 2))]).edges[-1] == pytest.approx(0.5 * np.abs(heights).min(), abs=0.05)
 
 
-def test_counts_agree_with_ase_minimum_images() -> None:
-    run = _gas(TRICLINIC, 3, 20)
+@pytest.mark.parametrize(
+    "cell",
+    [
+        TRICLINIC,
+        TRICLINIC[[1, 0, 2]],
+        12.0 * np.array([[1.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0], [0.0, 0.0, 1.3]]),
+        8.0 * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]),
+        np.array([[30.0, 0.0, 0.0], [27.0, 13.2, 0.0], [0.0, 0.0, 30.0]]),
+    ],
+    ids=["triclinic", "left-handed", "hexagonal", "primitive", "skewed"],
+)
+def test_counts_agree_with_ase_minimum_images(cell: np.ndarray) -> None:
+    run = _gas(cell, 1, 240)
     found = pair_distances([Piece(0, run)])
     for row, (a, b) in enumerate([(1, 1), (1, 8), (8, 8)]):
         total = np.zeros(len(found.edges) - 1)
@@ -52,7 +63,8 @@ def test_counts_agree_with_ase_minimum_images() -> None:
             pairs = get_distances(frame[run.numbers == a], frame[run.numbers == b], cell=run.cell, pbc=True)[1]
             pairs = pairs[np.triu_indices(len(pairs), k=1)] if a == b else pairs.ravel()
             total += np.histogram(pairs, bins=found.edges)[0]
-        assert np.abs(found.counts[0, row] - total).sum() <= 2  # MDAnalysis computes in single precision
+        np.testing.assert_array_equal(found.counts[0, row], total)
+    assert found.counts.sum() > 100
 
 
 def test_a_crystal_shows_its_shells() -> None:
@@ -93,3 +105,21 @@ def test_a_common_drift_is_no_diffusion() -> None:
     found = element_displacements(Trajectory("r", run.numbers, run.masses, run.times, still, cell=run.cell, pbc=run.pbc))
     assert set(found) == {"H", "O"}
     np.testing.assert_allclose(found["H"], 0.0, atol=1e-9)
+
+
+def test_an_element_of_one_atom_has_no_pairs_with_itself_and_thinned_pieces_an_ideal_gas_of_their_own() -> None:
+    cell = 12.0 * np.eye(3)
+    gas = _gas(cell, frames=250, atoms=4)
+    run = Trajectory("r", np.array([8, 1, 1, 1]), gas.masses, gas.times, gas.positions, cell=cell, pbc=gas.pbc)
+    found = pair_distances([Piece(0, run), Piece(0, run.frames(0, 100))])
+    assert found.names == ("H-H", "H-O")
+    shell = 4.0 / 3.0 * np.pi * np.diff(found.edges**3)[-1] / 12.0**3
+    np.testing.assert_allclose(found.ideal[:, :, -1], shell * np.array([[84 * 3, 84 * 3], [100 * 3, 100 * 3]]))
+
+
+def test_the_slope_is_fitted_between_a_tenth_and_a_half_of_the_longest_lag() -> None:
+    spacing, coefficient = 2.0, 0.03
+    moved = 6.0 * coefficient * spacing * np.arange(100.0) + 0.4
+    moved[:10] = moved[50:] = 77.0
+    assert diffusion_coefficient(moved, spacing) == pytest.approx(coefficient * SQUARE_CM_PER_S)
+    assert diffusion_coefficient(np.array([0.0, 0.36, 0.0]), spacing) == pytest.approx(coefficient * SQUARE_CM_PER_S)

@@ -103,3 +103,9 @@ def test_thresholds_must_make_sense() -> None:
         Thresholds(drift=0.0)
     with pytest.raises(ValidationError):
         Thresholds(distance_factor=0.5)
+
+
+def test_where_halves_bound_nothing_a_distance_is_never_condemned() -> None:
+    assert judge_distance(0.99, 0.001, 0.01, math.inf, 1.5) == "undecided"
+    assert judge_distance(0.01, 0.001, 0.01, math.inf, 1.5) == "holds"
+    assert judge_distance(0.3, 0.01, math.nan, math.inf, 1.5) == "not judged"

@@ -11,7 +11,7 @@ from torch import Tensor
 from forcefree.benchmark.baselines import RidgeForecast, ballistic, copy_last, hankel_dmd, quadratic
 from forcefree.benchmark.forecast import Figure, Iterated, molecule_figures
 from forcefree.benchmark.forecast_errors import ForecastErrors, aligned
-from forcefree.benchmark.normal_modes import NormalModes, harmonic_motion, hessian
+from forcefree.benchmark.normal_modes import NormalModes, harmonic_motion, hessian, superposition
 from forcefree.benchmark.windowed_arnn import ArnnForecast
 from forcefree.reference.config import CalculatorConfig
 from forcefree.state import State
@@ -72,6 +72,41 @@ def test_dmd_continues_what_is_linear() -> None:
     assert float((still - motion("still").positions).abs().max()) < 1e-12
 
 
+def test_dmd_continues_a_vibration_that_is_not_there_to_be_extrapolated() -> None:
+    """One mode in both phases and a constant are three singular vectors; a straight line or a parabola knows nothing of it."""
+    windows = motion("still")
+    generator = torch.Generator().manual_seed(3)
+    shapes = 0.1 * torch.randn(2, *windows.positions[0].shape, generator=generator, dtype=torch.float64)
+
+    def at(time: Tensor) -> tuple[Tensor, Tensor]:
+        angle = 0.6 * time
+        moved = shapes[0] * angle.cos() + shapes[1] * angle.sin()
+        return windows.positions[0] + moved, 0.6 * (shapes[1] * angle.cos() - shapes[0] * angle.sin())
+
+    history = tuple(state.with_(**dict(zip(("positions", "velocities"), at(state.time[0]), strict=True))) for state in windows.history)
+    future = [torch.stack(part) for part in zip(*(at(time) for time in windows.times[:, 0]), strict=True)]
+    swinging = Windows(history, windows.times, *future)
+    assert float((hankel_dmd(swinging) - swinging.positions).abs().max()) < 1e-8
+    assert float((hankel_dmd(swinging, rank=1) - swinging.positions).abs().max()) > 1e-3
+    assert float((quadratic(swinging) - swinging.positions).abs().max()) > 0.1
+
+
+def test_ridge_of_atoms_that_never_moved_is_free_flight() -> None:
+    still, flying = motion("still"), motion("flying")
+    ridge = RidgeForecast.fit(still)
+    assert torch.equal(ridge(still), still.positions)
+    torch.testing.assert_close(ridge(flying), flying.positions, rtol=0.0, atol=1e-10)
+
+
+def test_ridge_lets_elements_that_it_was_not_fitted_to_fly_on() -> None:
+    falling = motion("falling")
+    oxygen = RidgeForecast.fit(falling)
+    found = RidgeForecast({8: oxygen.weights[8]}, oxygen.spacing)(falling)
+    heavy = falling.history[-1].numbers == 8
+    torch.testing.assert_close(found[:, heavy], oxygen(falling)[:, heavy])
+    assert torch.equal(found[:, ~heavy], ballistic(falling)[:, ~heavy])
+
+
 def test_arnn_forecasts_every_coordinate_and_then_flies_straight(windows: Windows) -> None:
     few = first(windows, 6)
     found = ArnnForecast(ahead=4)(few)
@@ -102,6 +137,42 @@ def test_normal_modes_are_those_of_the_springs() -> None:
     np.testing.assert_allclose(flown[:, :, 0], 0.01 * np.repeat(times[:, None], 4, axis=1), atol=1e-4)
 
 
+def test_a_diatomic_swings_with_its_reduced_mass_and_drifts_with_its_centre() -> None:
+    stiffness, masses = 30.0, np.array([1.0, 12.0])
+    matrix = np.zeros((6, 6))
+    matrix[np.ix_([2, 5], [2, 5])] = stiffness * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    times = np.linspace(0.0, 40.0, 9)
+    drift = np.array([1e-3, -2e-3, 3e-3])
+    pulled = np.array([[0.0, 0.0, 0.12], [0.0, 0.0, -0.01]])
+    moved = harmonic_motion(matrix, masses, pulled, np.stack([drift, drift]), times)
+    reduced = KINETIC_UNIT * masses.prod() / masses.sum()
+    expected = times[:, None, None] * drift + np.cos(np.sqrt(stiffness / reduced) * times)[:, None, None] * pulled
+    np.testing.assert_allclose(moved, expected, atol=1e-6)
+
+
+def test_superposition_finds_a_rotation_again_and_never_a_reflection() -> None:
+    rng = np.random.default_rng(0)
+    shape = rng.normal(size=(5, 3))
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    turn *= np.linalg.det(turn)
+    np.testing.assert_allclose(superposition(shape, shape @ turn), turn, atol=1e-12)
+    assert np.linalg.det(superposition(shape, shape @ -turn)) == pytest.approx(1.0)
+
+
+def test_normal_modes_do_not_depend_on_how_the_molecule_lies() -> None:
+    state = State.from_atoms([MOLECULE])
+    speed = 0.01 * torch.randn(4, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(6), dtype=torch.float64))
+    turn = turn * torch.linalg.det(turn)
+    times = torch.tensor([[2.0], [8.0]], dtype=torch.float64)
+    found = []
+    for way in (torch.eye(3, dtype=torch.float64), turn):
+        start = state.with_(positions=state.positions @ way, velocities=speed @ way)
+        nothing = torch.zeros(2, 4, 3, dtype=torch.float64)
+        found.append(NormalModes(CalculatorConfig(name="networks:Network"))(Windows((start,), times, nothing, nothing)))
+    torch.testing.assert_close(found[1], found[0] @ turn, rtol=0.0, atol=1e-3)
+
+
 def test_normal_modes_beat_quadratic_extrapolation_of_a_vibrating_molecule(windows: Windows) -> None:
     part = first(windows, 6)
     harmonic = ForecastErrors.of(NormalModes(CalculatorConfig(name="networks:Network"))(part), part.positions)
@@ -128,6 +199,26 @@ def test_errors_have_their_names() -> None:
     assert (errors.mae(1), errors.mae(2)) == (pytest.approx(7 / 3), pytest.approx(2 / 3))
     assert errors.rmse(1) == pytest.approx((25 / 3) ** 0.5)
     assert (errors.ade(2), errors.fde(2)) == (3.5, 2.0)
+
+
+def test_one_atom_and_atoms_on_a_line_are_laid_on_the_truth() -> None:
+    state = State.from_atoms([Atoms("O"), Atoms("CO", positions=[[0, 0, 0], [0, 0, 1.1]])])
+    truth = torch.tensor([[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.1]]], dtype=torch.float64)
+    found = torch.tensor([[[9.0, 9.0, 9.0], [5.0, 0.0, 0.0], [6.1, 0.0, 0.0]]], dtype=torch.float64)
+    torch.testing.assert_close(aligned(found, truth, state), truth, rtol=0.0, atol=1e-12)
+
+
+def test_steps_that_the_windows_do_not_have_make_no_row() -> None:
+    windows = motion("flying")
+    figures = list(molecule_figures({"copy": [copy_last], "flight": [ballistic] * 3}, [windows, windows], "x", steps=(4, 8, 16)))
+    assert {figure.name.split(", ")[2] for figure in figures} == {"4 steps", "8 steps"}
+    found = {figure.name: figure for figure in figures}
+    assert found["x, flight, 8 steps, raw: FDE"].seeds == 6
+    assert found["x, flight, 8 steps, raw: FDE"].value == pytest.approx(0.0, abs=1e-12)
+    speed = float(windows.history[-1].velocities.norm(dim=1).mean())
+    assert found["x, copy, 8 steps, raw: FDE"].value == pytest.approx(8.0 * speed)
+    assert found["x, copy, 8 steps, raw: ADE"].value == pytest.approx(4.5 * speed)
+    assert found["x, copy, 8 steps, raw: MAE"].error == pytest.approx(0.0, abs=1e-15), "both groups are the same"
 
 
 def test_an_exact_model_has_no_error_however_often_it_is_iterated() -> None:

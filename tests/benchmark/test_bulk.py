@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import copper
 from forcefree.benchmark.bulk import energy_drift, follow, free_flight, radial_distance, start_of
@@ -17,6 +18,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.reference.config import CalculatorConfig
+from forcefree.units import KINETIC_UNIT
 from networks import STIFFNESS, molecular_dynamics
 
 
@@ -54,6 +56,54 @@ def test_cells_of_two_sizes_are_compared_as_far_as_the_smaller_allows(crystals: 
     )
     distance, _ = radial_distance([doubled], [run])
     assert distance < 0.5
+
+
+def salt(reach: float) -> list[Trajectory]:
+    """Two sodium atoms, ``reach`` Å from each other, and oxygen that is drawn anew for each of two runs, in a box of 10 Å."""
+    rng = np.random.default_rng(1)
+    found = []
+    for index in range(2):
+        positions = 10.0 * rng.random((30, 12, 3))
+        positions[:, :2] = [[0.0, 0.0, 0.0], [reach / 3**0.5] * 3]
+        numbers = np.array([11] * 2 + [8] * 10)
+        found.append(
+            Trajectory(str(index), numbers, np.ones(12), np.arange(30.0), positions, cell=10.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
+        )
+    return found
+
+
+def test_ions_that_never_meet_do_not_hide_the_other_pairs() -> None:
+    apart, near = salt(8.0), salt(3.0)
+    assert radial_distance(apart, apart)[0] == 0.0
+    distance, error = radial_distance(apart[:1], apart[1:])
+    assert 10.0 < distance < 200.0
+    assert error is None
+    assert radial_distance(near, apart)[0] == np.inf, "what the reference never saw"
+    assert radial_distance(apart, near)[0] == pytest.approx(100.0), "what the reference always saw"
+    pair = [replace(run, numbers=run.numbers[:2], masses=run.masses[:2], positions=run.positions[:, :2]) for run in apart]
+    assert np.isnan(radial_distance(pair, pair)[0]), "nothing was seen"
+
+
+def stretched(drift: float) -> Trajectory:
+    """Two atoms on a spring of 5 eV/Å^2 and 1.5 Å whose potential rises linearly by ``drift`` eV per ps and atom, at rest."""
+    times = 50.0 * np.arange(21)
+    length = 1.5 + np.sqrt(2.0 * (0.1 + 2.0 * drift * times / 1000.0) / 5.0)
+    positions = np.zeros((21, 2, 3))
+    positions[:, 1, 2] = length
+    return Trajectory("x", np.array([8, 8]), np.array([16.0, 16.0]), times, positions, np.zeros((21, 2, 3)))
+
+
+def test_the_drift_of_a_known_energy_is_its_slope() -> None:
+    calculator = CalculatorConfig(name="springs:Springs")
+    runs = [stretched(0.003), stretched(0.005)]
+    slope, error = energy_drift(runs, calculator)
+    assert slope == pytest.approx(4.0, rel=1e-6)
+    assert error == pytest.approx(float(student.ppf(0.975, 1)) / 1.96, rel=1e-6), "half of 2 meV/atom/ps, widened for two runs"
+    faster = np.zeros((21, 2, 3))
+    faster[:, 0, 0] = np.sqrt(2.0 * (0.5 - 2.0 * 0.003 * runs[0].times / 1000.0) / (KINETIC_UNIT * 16.0))
+    kept = replace(runs[0], velocities=faster)
+    assert energy_drift([kept], calculator)[0] == pytest.approx(0.0, abs=1e-6)
+    assert energy_drift([kept], calculator, potential_only=True)[0] == pytest.approx(3.0, rel=1e-6)
 
 
 def test_molecules_are_compared_by_their_pair_distances() -> None:
@@ -123,7 +173,7 @@ def test_propagators_are_read_from_words() -> None:
     kept = Propagation.parse("reversible:10:3:keep")
     assert kept.label == "reversible 10 fs, 3 correction(s), energy kept"
     assert kept.options == {"propagator": "reversible", "interval": 10.0, "corrections": 3, "keep_energy": True}
-    for wrong in ("direct", "direct:x", "direct:10:two", "direct:10:keep:2", "keep"):
+    for wrong in ("direct", "direct:x", "direct:10:two", "direct:10:keep:2", "keep", "direct:0", "direct:-10", "direct:nan", "direct:inf"):
         with pytest.raises(ForcefreeError, match="a propagator is given as direct:10"):
             Propagation.parse(wrong)
 

@@ -124,6 +124,74 @@ def test_a_large_cell_of_exact_dynamics_is_the_small_one(reference: Path, tmp_pa
     assert soft[distance] > 2.0 * exact[distance]
 
 
+class Lost(Einstein):
+    """Nowhere after the first step."""
+
+    def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
+        found = super().departures(history, times)
+        return Departures(torch.full_like(found.positions, torch.nan), found.velocities)
+
+
+def test_rollouts_that_are_lost_are_counted_and_not_judged(reference: Path, tmp_path: Path) -> None:
+    run, how = CanonicalRun(replicas=3, duration=200.0), Propagation("direct", 20.0, None)
+    table = Table("lost", tmp_path)
+    canonical_rows(table, Lost(), reference, how, run)
+    large_rows(table, Lost(repeats=2), reference, how, run, 2)
+    assert [(row.figure, row.measured, row.unit, row.holds) for row in table.rows] == [
+        ("3 x 0.2 ps at 300 K, direct 20 fs: replicas lost", 3.0, "of 3", False),
+        ("256 atoms, 0.2 ps at 300 K, direct 20 fs: lost", 1.0, "of 1", False),
+    ]
+
+
+class OneLost(Einstein):
+    """The first of the replicas is nowhere once it has moved by a step."""
+
+    def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
+        found = super().departures(history, times)
+        lost = (history[-1].system == 0) & (history[-1].n_systems == 4)
+        return Departures(torch.where(lost[:, None], torch.nan, found.positions), found.velocities)
+
+
+def test_those_that_last_are_judged_beside_a_lost_one(reference: Path, tmp_path: Path) -> None:
+    run, how = CanonicalRun(replicas=4, duration=1000.0), Propagation("direct", 20.0, None)
+    table = Table("lost", tmp_path)
+    canonical_rows(table, OneLost(), reference, how, run)
+    first, *others = table.rows
+    assert (first.figure, first.measured, first.holds) == ("4 x 1 ps at 300 K, direct 20 fs: replicas lost", 1.0, False)
+    assert all(row.figure.startswith("4 x 1 ps at 300 K, direct 20 fs, the 3 that last: ") for row in others)
+    found = {row.figure.rpartition(": ")[2]: row for row in others}
+    assert found["temperature, value"].measured == pytest.approx(300.0, rel=0.1)
+    assert found["RDF L1 distance"].seeds == 3
+    assert found["RDF L1 distance"].measured < 20.0
+
+
+class Counted(Einstein):
+    asked = 0
+
+    def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
+        self.asked += 1
+        return super().departures(history, times)
+
+
+def test_rollouts_that_are_kept_are_not_made_again(reference: Path, tmp_path: Path) -> None:
+    run, how = CanonicalRun(replicas=4, duration=1000.0, rollouts=tmp_path), Propagation("direct", 20.0, None)
+    model, large = Counted(), Counted(repeats=2)
+    first, again = (table_of(tmp_path, lambda table: canonical_rows(table, model, reference, how, run)) for _ in range(2))
+    assert (model.asked, first) == (150, again)
+    for _ in range(2):
+        large_rows(Table("large", tmp_path), large, reference, how, run, 2)
+    assert large.asked == 150
+    assert {path.name for path in tmp_path.glob("*.h5")} == {"direct-20.h5", "256-atoms-direct-20.h5"}
+    assert "direct-20.h5" != Propagation("direct", 20.0, 1, keep_energy=True).file_name == "direct-20-1-keep.h5"
+
+
+def test_a_reference_that_does_not_say_its_temperature_has_no_blind_rows(tmp_path: Path) -> None:
+    silent = copper.store(tmp_path / "silent.h5", [replace(swinging(0), provenance={})])
+    assert table_of(tmp_path, lambda table: blind_rows(table, Einstein(), silent, CanonicalRun())) == {}
+    with pytest.raises(ForcefreeError, match="does not say its temperature, so that its cell cannot be repeated"):
+        large_rows(Table("large", tmp_path), Einstein(), silent, Propagation("direct", 20.0, None), CanonicalRun(), 2)
+
+
 def test_only_what_is_periodic_can_be_large(tmp_path: Path) -> None:
     alone = copper.store(tmp_path / "alone.h5", [replace(swinging(0), pbc=np.zeros(3, dtype=bool))])
     with pytest.raises(ForcefreeError, match=r"alone\.h5 is not periodic"):

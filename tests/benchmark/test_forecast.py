@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forcefree.benchmark.forecast import Iterated
 from forcefree.benchmark.forecast_run import ForecastProtocol, named_models, read_window, run_forecast
+from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.table import Table
 from forcefree.errors import ForcefreeError
+from forcefree.models.card import Card
+from forcefree.training.windows import window_source
 from networks import molecular_dynamics, store
 
 
@@ -68,7 +72,9 @@ def test_a_window_that_cannot_be_used_is_said(tmp_path: Path, changes: dict[str,
 
 def test_a_file_that_is_no_window_is_said(tmp_path: Path) -> None:
     path = tmp_path / "w.npz"
-    for content in (b"", b"2\nwater\nO 0 0 0\n", window(path).read_bytes()[:500]):
+    np.savez_compressed(path, **np.load(window(path)))
+    packed = path.read_bytes()
+    for content in (b"", b"2\nwater\nO 0 0 0\n", window(path).read_bytes()[:500], packed[:100] + bytes(40) + packed[140:]):
         path.write_bytes(content)
         with pytest.raises(ForcefreeError, match=r"w.npz cannot be read as an npz file"):
             read_window(path, 1.0)
@@ -84,7 +90,7 @@ def test_models_of_one_name_are_seeds() -> None:
     assert [seed.segment for seed in named["a"]] == [None, 2]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("pair", ["trajcast-ethanol", "a=", "a=b@x"])
+@pytest.mark.parametrize("pair", ["trajcast-ethanol", "a=", "=trajcast-ethanol", "a=b@x"])
 def test_a_model_without_name_or_file_is_refused(pair: str) -> None:
     with pytest.raises(ForcefreeError, match="NAME=FILE"):
         named_models((pair,))
@@ -93,6 +99,21 @@ def test_a_model_without_name_or_file_is_refused(pair: str) -> None:
 def test_keeping_no_frame_is_refused() -> None:
     with pytest.raises(ForcefreeError, match="'a=trajcast-ethanol@0' keeps 0 frames of each forecast; keep at least 1"):
         named_models(("a=trajcast-ethanol@0",))
+
+
+def test_a_forecast_too_short_for_one_frame_is_said() -> None:
+    runs = molecular_dynamics(1, 60, every=30, ensemble="nve")
+    windows = window_source(runs, 30.0, {}).draw(2, 0)
+    with pytest.raises(ForcefreeError, match="ask for at least one, up to 10 fs"):
+        Iterated(FreeFlight(Card(name="short", model="x", species=[1, 8], t_max=10.0, cutoff=4.0)))(windows)
+
+
+def test_groups_are_disjoint_and_no_larger_than_they_must_be(tmp_path: Path) -> None:
+    runs = molecular_dynamics(2, 110, every=2, ensemble="nve")
+    run_forecast(ForecastProtocol(held_out=store(tmp_path / "held.h5", runs), windows=2), Table("t", tmp_path))
+    rows = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert {row["seeds"] for row in rows} == {2}, "two runs make two groups"
+    assert not any("ridge" in row["figure"] for row in rows), "nothing to fit it to"
 
 
 def test_asking_for_nothing_is_said(tmp_path: Path) -> None:

@@ -37,6 +37,23 @@ def test_the_evidence_is_that_of_the_full_process() -> None:
     torch.testing.assert_close(torch.tensor(log_evidences(found(x), y, [0.01])), expected[None].to(torch.float32), rtol=1e-4, atol=1e-4)
 
 
+def test_ridge_is_least_at_its_weights_and_tells_what_is_left() -> None:
+    generator = torch.Generator().manual_seed(2)
+    x, y = torch.randn(40, 3, generator=generator, dtype=torch.float64), torch.randn(40, 2, generator=generator, dtype=torch.float64)
+
+    def cost(weights: torch.Tensor) -> torch.Tensor:
+        return ((y - x @ weights).square().sum(dim=0) + 0.7 * weights.square().sum(dim=0)) / len(x)
+
+    fit = Ridge.fit(x, y, 0.7)
+    torch.testing.assert_close(fit.variance, cost(fit.weights), rtol=1e-9, atol=0.0)
+    for _ in range(5):
+        other = fit.weights + 0.1 * torch.randn(3, 2, generator=generator, dtype=torch.float64)
+        assert bool((cost(other) > cost(fit.weights)).all())
+    exact = Ridge.fit(x, x @ fit.weights, 0.0)
+    torch.testing.assert_close(exact.weights, fit.weights)
+    assert bool((exact.variance > 0.0).all()), "a variance that later errors are divided by"
+
+
 @pytest.mark.parametrize("width", [1.0, 4.0])
 def test_functions_drawn_from_a_process_are_given_its_width(width: float) -> None:
     x, generator = inputs(200), torch.Generator().manual_seed(0)

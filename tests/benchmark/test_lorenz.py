@@ -32,6 +32,28 @@ def test_it_is_on_the_attractor_and_depends_on_the_seed() -> None:
     assert np.abs(one - other).max() > 1.0
 
 
+def test_errors_are_in_units_of_the_spread_of_the_target() -> None:
+    target = np.tile([1.0, -1.0], 10)
+    assert normalised_rmse(target[16:] + 0.3, target, 16) == pytest.approx(0.3)
+    assert normalised_rmse(5.0 * target[16:] + 1.5, 5.0 * target, 16) == pytest.approx(0.3)
+
+
+def test_a_target_that_stands_still_is_forecast_to_stand_still() -> None:
+    series = waves()
+    still = np.full(50, 3.7)
+    np.testing.assert_allclose(arnn.forecast(series[:50], still, np.random.default_rng(0), ArnnOptions(ahead=4)), 3.7, rtol=1e-9)
+
+
+def test_a_forecast_has_the_unit_and_the_origin_of_its_target() -> None:
+    series = waves()
+    for method in (
+        lambda states, target: arnn.forecast(states, target, np.random.default_rng(0), ArnnOptions(ahead=4, iterations=4)),
+        lambda states, target: sti_core.forecast(states, target, 0, StiOptions(ahead=4, landmarks=40, consistent=False, shared=False)),
+    ):
+        plain, other = method(series[:50], series[:50, 4]), method(series[:50], 40.0 * series[:50, 4] - 7.0)
+        np.testing.assert_allclose(other, 40.0 * plain - 7.0, rtol=1e-6, atol=1e-5)
+
+
 def waves(frames: int = 58) -> np.ndarray:
     """Many phases of two incommensurate waves, a system that is linear in twelve variables."""
     time, phases = np.arange(frames)[:, None], np.linspace(0.0, 3.0, 12)

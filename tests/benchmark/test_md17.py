@@ -9,20 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from typer.testing import CliRunner
 
+from forcefree.benchmark import fitting
 from forcefree.benchmark.alignment import squared_errors, superposed
 from forcefree.benchmark.fitting import Recipe, fit
-from forcefree.benchmark.md17 import asked_alone, errors, forecast_of
-from forcefree.benchmark.md17_data import read_heavy
-from forcefree.benchmark.md17_models import MODELS, models_named
+from forcefree.benchmark.md17 import asked_alone, errors, forecast_of, per_time
+from forcefree.benchmark.md17_blocks import read_whole
+from forcefree.benchmark.md17_data import find_molecules, read_heavy
+from forcefree.benchmark.md17_models import MODELS, TableModel, models_named
 from forcefree.benchmark.md17_splits import Split, split_of
 from forcefree.benchmark.md17_start import as_reference, heavy_card
-from forcefree.benchmark.md17_tasks import irregular_offsets, task_of, uniform_offsets
-from forcefree.benchmark.no_skill import mean_of_superposed, no_skill_forecasts
+from forcefree.benchmark.md17_tasks import fresh_offsets, irregular_offsets, task_of, uniform_offsets
+from forcefree.benchmark.no_skill import mean_of_superposed, no_skill_forecasts, rigid_turn
 from forcefree.cli.main import app
 from forcefree.errors import ForcefreeError
 from forcefree.models.registry import build_model
+from forcefree.state import State
 
 
 @pytest.fixture
@@ -42,10 +46,75 @@ def test_times_are_those_of_the_protocol() -> None:
     assert np.array_equal(drawn, irregular_offsets(2000))
 
 
+def test_fresh_times_are_those_that_can_be_asked_for() -> None:
+    drawn = fresh_offsets(4000, np.random.default_rng(0))
+    assert (drawn.min(), drawn.max()) == (1, 3000)
+    assert bool((np.diff(drawn, axis=1) >= 0).all())
+    assert drawn.mean() == pytest.approx(1500.5, rel=0.01)
+
+
+def test_errors_are_mean_squares_of_the_last_time_and_of_all(folder: Path) -> None:
+    """Of a forecast that is off by a growing shift, which superposition takes out."""
+    task = task_of(read_heavy(folder / "md17_spinner.npz"), np.arange(11_000, 11_200), "uniform")
+    _, times, true = task.batch(slice(None))
+    shift = 1e-3 * times[:, :1, None] * torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    raw, aligned = per_time(lambda *_: true + shift, task)
+    np.testing.assert_allclose(raw, (1e-3 * 0.5 * uniform_offsets(1)[0]) ** 2 / 3.0, rtol=1e-9)
+    np.testing.assert_allclose(aligned, 0.0, atol=1e-12)
+    np.testing.assert_allclose(errors(lambda *_: true + shift, task), [100.0 * raw[-1], 100.0 * raw.mean(), 0.0, 0.0], atol=1e-10)
+
+
+def test_a_forecast_that_looks_at_the_other_times_is_caught(folder: Path) -> None:
+    task = task_of(read_heavy(folder / "md17_spinner.npz"), np.arange(11_000, 11_010), "uniform")
+
+    def peeking(state: State, times: torch.Tensor) -> torch.Tensor:
+        return (state.positions + 0.01 * len(times)).expand(len(times), -1, -1)
+
+    assert asked_alone(peeking, task) == pytest.approx(0.07)
+    assert asked_alone(lambda state, times: state.positions.expand(len(times), -1, -1), task) == 0.0
+
+
+def test_a_rigid_turn_is_the_motion_of_a_free_top_that_cannot_tumble() -> None:
+    state = State.from_atoms([Atoms("OO", positions=[[0.5, 1.0, 0.0], [-0.5, 1.0, 0.0]]), Atoms("C", positions=[[3.0, 0.0, 0.0]])])
+    rate = 0.03
+    state = state.with_(velocities=torch.tensor([[0.0, 0.5 * rate, 0.0], [0.0, -0.5 * rate, 0.0], [0.01, 0.0, 0.0]]).double())
+    times = torch.tensor([[10.0, 1.0], [50.0, 2.0]], dtype=torch.float64)
+    found = rigid_turn(state, times)
+    angle = rate * times[:, 0]
+    expected = torch.stack([0.5 * angle.cos(), 1.0 + 0.5 * angle.sin(), torch.zeros(2)], dim=1)
+    torch.testing.assert_close(found[:, 0], expected.double(), rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(found[:, 2], state.positions[2].expand(2, 3), rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("validated", "best", "steps"),
+    [([3.0, 1.0, 2.0, 2.0, 0.5], 1, 8), ([3.0, 1.0, 2.0, 0.5, 4.0], 3, 10), ([1.0, 1.0, 1.0, 0.1, 0.1], 0, 6)],
+)
+def test_the_best_look_is_kept_and_too_long_a_wait_for_a_better_one_ends_the_training(
+    folder: Path, split: Split, monkeypatch: pytest.MonkeyPatch, validated: list[float], best: int, steps: int
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def look(model: torch.nn.Module, *_: object) -> float:
+        seen.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+        return validated[len(seen) - 1]
+
+    monkeypatch.setattr(fitting, "validated", look)
+    trajectory = read_heavy(folder / "md17_spinner.npz")
+    train, validation = (task_of(trajectory, starts[:8], "irregular") for starts in (split.train, split.validation))
+    recipe = Recipe(steps=10, batch=4, looks=5, patience=2)
+    fitted = fit(TableModel("egnn", {"channels": 4, "layers": 1}), train, validation, recipe, seed=1)
+    assert (fitted.steps, fitted.validation) == (steps, validated[best])
+    kept = torch.cat([parameter.detach().flatten() for parameter in fitted.model.parameters()])
+    assert [torch.equal(kept, weights) for weights in seen] == [index == best for index in range(len(seen))]
+
+
 def test_hydrogens_are_left_out_and_velocities_are_differences(folder: Path) -> None:
     trajectory = read_heavy(folder / "md17_spinner.npz")
     assert trajectory.numbers.tolist() == [6, 6, 8]
     assert trajectory.surrogate == "surrogate: a spinner"
+    assert trajectory.label == "spinner (surrogate)"
+    assert replace(trajectory, surrogate=None).label == "spinner", "a published file"
     state = trajectory.start_state(np.array([5, 100]))
     expected = (trajectory.positions[101] - trajectory.positions[100]) / 0.5
     np.testing.assert_allclose(state.velocities[3:].numpy(), expected, atol=1e-6)
@@ -174,5 +243,45 @@ def test_unusable_files_and_names_are_sentences(tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", R=np.full((2, 3, 3), np.nan), z=np.array([6, 6, 1]))
     with pytest.raises(ForcefreeError, match="is damaged"):
         read_heavy(tmp_path / "bad.npz")
+    whole = tmp_path / "md17_cut.npz"
+    np.savez_compressed(whole, R=np.random.default_rng(0).normal(size=(50, 3, 3)), z=np.array([6, 6, 1]))
+    content = whole.read_bytes()
+    for broken in (content[:200], content[:100] + bytes(40) + content[140:]):
+        whole.write_bytes(broken)
+        with pytest.raises(ForcefreeError, match=r"cut\.npz cannot be read as an npz file .* it may be truncated"):
+            read_heavy(whole)
+        with pytest.raises(ForcefreeError, match=r"cut\.npz cannot be read as an MD17 file"):
+            read_whole(whole)
+    np.savez(tmp_path / "odd.npz", R=np.zeros((2, 4, 3)), z=np.array([6, 6, 1]))
+    with pytest.raises(ForcefreeError, match=r"is damaged: positions of shape \(2, 4, 3\) for 3 atoms"):
+        read_heavy(tmp_path / "odd.npz")
     with pytest.raises(ForcefreeError, match="there is no model 'schnet'"):
         models_named(["schnet"])
+    assert list(models_named(["egnn", "gfnode"])) == ["egnn", "gfnode"]
+
+
+def test_files_are_found_by_the_names_of_molecules(tmp_path: Path) -> None:
+    with pytest.raises(ForcefreeError, match=r"has no file md17_NAME\.npz; make surrogates with"):
+        find_molecules(tmp_path, [])
+    for name in ("uracil", "aspirin"):
+        (tmp_path / f"md17_{name}.npz").touch()
+    (tmp_path / "other.npz").touch()
+    assert [path.name for path in find_molecules(tmp_path, [])] == ["md17_aspirin.npz", "md17_uracil.npz"]
+    assert find_molecules(tmp_path, ["uracil"]) == [tmp_path / "md17_uracil.npz"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--sampling", "often"], "there is no sampling 'often'; there are uniform, irregular"),
+        (["--split", "random"], "there is no split 'random'; there are legacy, blocked"),
+        (["--model", "schnet"], "there is no model 'schnet' in this benchmark"),
+        (["--molecule", "water"], "md17_water.npz does not exist"),
+    ],
+)
+def test_wrong_words_on_the_command_line_are_one_sentence(folder: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
+    output = tmp_path / "md17.json"
+    result = CliRunner().invoke(app, ["benchmark", "md17", "--data", str(folder), "--steps", "1", "--output", str(output), *words])
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert not output.exists()

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
 import copper
-from forcefree.benchmark.single_step import StepError, draw_windows, dynamics_errors, extrapolation_errors, model_errors
+from forcefree.benchmark.single_step import StepError, draw_windows, dynamics_errors, extrapolation_errors, integrate, model_errors
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model, find_architecture
 from forcefree.reference.config import CalculatorConfig
+from forcefree.units import KINETIC_UNIT
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,22 @@ def test_the_reference_at_its_own_time_step_makes_no_error_and_at_a_longer_one_d
     longer = dynamics_errors(batches, [10.0, 20.0], calculator, 10.0)
     assert same[20.0].velocity < 1e-6
     assert 0.1 < longer[20.0].velocity < 20.0
+
+
+def test_velocity_verlet_of_a_spring_is_its_own_exact_map() -> None:
+    """With a step of dt the map turns by 2 asin(w dt / 2) per step; two molecules keep their order and their own motion."""
+    stiffness, mass, step = 5.0, 15.999, 4.0
+    molecules = [Atoms("OO", positions=[[0.0, 0.0, 0.0], [0.0, 0.0, 1.5 + stretch]]) for stretch in (0.1, -0.05)]
+    calculator = CalculatorConfig(name="springs:Springs", options={"stiffness": stiffness, "length": 1.5})
+    times = [4.0, 12.0, 40.0]
+    frames = integrate(molecules, calculator, times, step)
+    assert frames.shape == (3, 2, 4, 3)
+    turn = 2.0 * np.arcsin(0.5 * step * np.sqrt(stiffness / (0.5 * KINETIC_UNIT * mass)))
+    for row, time in enumerate(times):
+        lengths = (frames[row, 0, 1::2] - frames[row, 0, ::2])[:, 2]
+        expected = 1.5 + np.cos(turn * time / step) * np.array([0.1, -0.05])
+        np.testing.assert_allclose(lengths.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose((frames[:, 1, ::2] + frames[:, 1, 1::2]).numpy(), 0.0, atol=1e-10)
 
 
 def test_errors_are_relative_to_what_moved(crystals: list[Trajectory]) -> None:

@@ -57,6 +57,35 @@ def test_a_short_surrogate_is_refused(tmp_path: Path) -> None:
         make_surrogate(tmp_path / "field.npz", tmp_path / "out.npz", frames=1000)
 
 
+def test_a_field_without_a_geometry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "load_model", lambda path: {})
+    with pytest.raises(ForcefreeError, match=r"field\.npz has no training geometries R_train to start from"):
+        make_surrogate(tmp_path / "field.npz", tmp_path / "out.npz", frames=30_000)
+
+
+def test_the_same_seed_is_the_same_surrogate_and_another_is_another() -> None:
+    def end(seed: int) -> np.ndarray:
+        dynamics = Dynamics.start(springs, MOLECULE.positions, MOLECULE.numbers, seed)
+        for _ in range(20):
+            dynamics.step()
+        return dynamics.positions
+
+    np.testing.assert_array_equal(end(1), end(1))
+    assert np.abs(end(1) - end(2)).max() > 1e-3
+
+
+def test_between_thermostat_and_field_no_energy_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the thermostat velocity Verlet keeps the energy to second order in its step."""
+    monkeypatch.setattr(surrogate, "rescaling_factor", lambda *_: 1.0)
+    dynamics = Dynamics.start(springs, MOLECULE.positions, MOLECULE.numbers, seed=3)
+    totals = []
+    for _ in range(400):
+        dynamics.step()
+        totals.append(dynamics.energy + dynamics.kinetic_energy)
+    assert np.ptp(totals) < 0.02 * np.mean(totals)
+    assert abs(np.polyfit(np.arange(400), totals, 1)[0]) * 400 < 0.005 * np.mean(totals)
+
+
 def test_the_command_names_files_after_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[Path, Path]] = []
     monkeypatch.setattr(surrogate, "make_surrogate", lambda model, output, frames, seed: made.append((model, output)) or 501.0)

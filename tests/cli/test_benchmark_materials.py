@@ -124,6 +124,13 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
         (["--held-out", "held-out.h5", "--pursuit", "8fs"], "8 fs of frames 2 fs apart cannot be followed in steps of 10 fs"),
         (["--held-out", "held-out.h5", "--peer", "none.yaml"], "none.yaml"),
         (["--reference", "reference.h5", "--propagator", "direct"], "a propagator is given as direct:10"),
+        (["--reference", "reference.h5", "--propagator", "direct:0"], "interval in fs), not 'direct:0'"),
+        (["--cells", "1", "--start", "quartz", "--propagator", "dirct:10"], "propagator 'dirct' is unknown; there are direct, reversible"),
+        (
+            ["--held-out", "held-out.h5", "--time", "4", "--pursuit", "40fs", "--propagator", "direct:20"],
+            "copper forecasts 0 to 10 fs ahead, not 20 fs",
+        ),
+        (["--reference", "reference.h5", "--propagator", "direct:10:2"], "corrections (2) belong to the reversible propagator"),
         (["--reference", "missing.h5"], "missing.h5"),
         (["--large", "2", "--held-out", "held-out.h5"], "a larger cell needs canonical runs of a periodic system"),
         (["--cells", "2", "--start", "ethanol"], "the start 'ethanol' is not periodic in three directions"),

@@ -61,6 +61,15 @@ def test_all_options_reach_the_engine(files: Path) -> None:
     np.testing.assert_allclose(trajectory.times, np.arange(7) * 10.0)
 
 
+def test_the_usual_thermostat_needs_no_option_and_one_that_equilibrates_is_no_contradiction(files: Path) -> None:
+    common = ("--temperature", "300", "--duration", "20fs", "--no-guards", "--save-every", "20fs")
+    assert _run(*common, "-o", "nvt.h5").exit_code == 0
+    [trajectory] = read_store(files / "nvt.h5")
+    assert (trajectory.provenance["thermostat"], trajectory.provenance["thermostat_time"]) == ("csvr", 1000.0)
+    result = _run(*common, "-o", "nve.h5", "--ensemble", "nve", "--equilibration", "20fs", "--thermostat", "langevin")
+    assert result.exit_code == 0, result.output
+
+
 def test_resume_extends(files: Path) -> None:
     common = ["--temperature", "300", "-o", "t.h5", "--no-guards", "--save-every", "20fs"]
 
@@ -86,6 +95,10 @@ def test_resume_extends(files: Path) -> None:
             "propagator: input should be 'auto', 'direct', 'reversible' or 'window'",
         ),
         (["--duration", "1ps", "--ensemble", "nve"], "the start has no velocities"),
+        (
+            ["--duration", "1ps", "--ensemble", "nve", "--temperature", "300", "--thermostat", "csvr", "--thermostat-time", "1ps"],
+            "so thermostat (csvr) and thermostat_time (1000 fs) would change nothing; leave it out, or give equilibration",
+        ),
     ],
 )
 @pytest.mark.usefixtures("files")

@@ -85,3 +85,27 @@ def test_velocities_in_another_unit_are_refused_with_their_temperature() -> None
 
 def re_escaped(text: str) -> str:
     return text.replace("+", r"\+").replace(".", r"\.")
+
+
+def test_an_atom_on_top_of_its_own_image_is_an_overlap() -> None:
+    lone = still(Atoms("Ar", cell=[9.0, 0.3, 9.0], pbc=True))
+    with pytest.raises(ForcefreeError, match=r"Ar0 and Ar0 only 0\.300 Å apart"):
+        check_overlaps(lone)
+    check_overlaps(replace(lone, pbc=np.array([True, False, True])))
+
+
+@pytest.mark.parametrize("row", [[0.0, 0.0, 0.0], [9.0, 9.0, 0.0], [0.0, 0.0, np.nan]])
+def test_a_cell_that_does_not_span_its_periodic_directions_is_refused(row: list[float]) -> None:
+    run = replace(still(molecule("H2O")), cell=np.array([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], row]), pbc=np.ones(3, dtype=bool))
+    with pytest.raises(ForcefreeError, match=r"'run' is periodic but its cell .* does not span the periodic directions"):
+        check_overlaps(run)
+
+
+def test_a_lone_atom_has_a_temperature_and_none_that_is_no_number() -> None:
+    run = still(Atoms("Ar"))
+    kelvin = 39.948 * 0.01**2 * 103.642696562 / 8.617330338e-5
+    moving = replace(run, velocities=np.full_like(run.positions, 0.01 / np.sqrt(3.0)))
+    assert mean_temperature(moving) == pytest.approx(kelvin, rel=1e-5)
+    with pytest.raises(ForcefreeError, match="velocities of nan K"):
+        check_heat(replace(run, velocities=np.full_like(run.positions, np.nan)))
+    check_heat(moving.frames(0, 0))

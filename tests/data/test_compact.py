@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -76,4 +78,33 @@ def test_a_copy_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path, traject
     write_store(tmp_path / "full.h5", [trajectory])
     with pytest.raises(ForcefreeError, match="it has 1 trajectories"):
         compact_copy(tmp_path / "full.h5", tmp_path / "small.h5", **nothing)
+    assert [path.name for path in tmp_path.iterdir()] == ["full.h5"]
+
+
+def test_the_cell_of_a_periodic_copy_goes_with_its_frames(tmp_path: Path, trajectory: Trajectory) -> None:
+    import MDAnalysis
+
+    cell = np.array([[9.0, 0.0, 0.0], [1.0, 8.0, 0.0], [0.0, 2.0, 7.0]])
+    write_store(tmp_path / "full.h5", [replace(trajectory, cell=cell, pbc=np.ones(3, dtype=bool))])
+    small = compact_copy(tmp_path / "full.h5", tmp_path / "small.h5", start=100, stride=5)
+    (found,) = read_store(small)
+    np.testing.assert_array_equal(found.cell, cell)
+    assert found.pbc.all()
+    with h5py.File(small) as file:
+        for dataset in ("value", "step", "time"):
+            assert len(file[f"particles/run_0000/box/edges/{dataset}"]) == len(found) == 380
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        universe = MDAnalysis.Universe.empty(3)
+        universe.load_new(str(small), format="H5MD")
+        assert len(universe.trajectory) == 380
+        np.testing.assert_allclose(universe.trajectory[-1].positions, found.positions[-1], atol=1e-5)
+        assert universe.trajectory[-1].volume == pytest.approx(9.0 * 8.0 * 7.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"not HDF5 but a text that is long enough to have been a superblock", b""])
+def test_a_source_that_is_no_store_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "full.h5").write_bytes(content)
+    with pytest.raises(ForcefreeError, match=r"full\.h5 (cannot be read as HDF5|is truncated)"):
+        compact_copy(tmp_path / "full.h5", tmp_path / "small.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["full.h5"]

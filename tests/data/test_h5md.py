@@ -284,3 +284,40 @@ def test_a_store_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     with pytest.raises(ForcefreeError, match="second"):
         write_store(path, failing())  # type: ignore[arg-type]
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "torn", ["particles/run_0000/velocity/value", "particles/run_0000/force/time", "observables/run_0000/potential_energy/value"]
+)
+def test_a_frame_that_is_not_there_in_every_quantity_is_not_there(tmp_path: Path, torn: str) -> None:
+    """A kill between two datasets leaves one of them shorter."""
+    path, whole = tmp_path / "store.h5", _trajectory(30, periodic=True)
+    write_store(path, [whole])
+    with h5py.File(path, "r+", libver="latest") as file:
+        file[torn].resize(21, axis=0)
+    _same(next(read_store(path)), whole.frames(0, 21))
+    _same(next(read_store(path, last=4)), whole.frames(17, 21))
+    with StoreWriter(path, resume=True) as writer:
+        assert writer.length("run_0000") == 21
+        writer.truncate("run_0000", 21)
+        writer.append(whole.frames(21, 30))
+    _same(next(read_store(path)), whole)
+
+
+def test_notes_that_a_kill_cut_short_fall_back_on_what_was_declared(tmp_path: Path) -> None:
+    path = tmp_path / "store.h5"
+    with StoreWriter(path) as writer:
+        writer.declare(_trajectory())
+        writer.append(_trajectory())
+        writer.note("run_0000", stopped="too hot")
+    with h5py.File(path, "r+", libver="latest") as file:
+        notes = file["particles/run_0000/notes"]
+        notes.resize(len(notes) - 5, axis=0)
+    assert next(read_store(path)).provenance == {"temperature": 300.0, "ensemble": "nve"}
+
+
+def test_a_left_handed_slab_keeps_its_cell_and_its_open_direction(tmp_path: Path) -> None:
+    cell = np.array([[0.0, 7.0, 0.0], [8.0, 1.0, 0.0], [0.0, 0.0, 30.0]])
+    slab = replace(_trajectory(), cell=cell, pbc=np.array([True, True, False]))
+    write_store(tmp_path / "store.h5", [slab])
+    _same(next(read_store(tmp_path / "store.h5")), slab)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -97,3 +98,22 @@ def test_joining_needs_the_same_quantities_and_selecting_takes_from_all() -> Non
     bare = Trajectory("run", whole.numbers, whole.masses, np.array([9.0]), np.zeros((1, 1, 3)))
     with pytest.raises(ForcefreeError, match="energies in some of its frames only"):
         join(whole, bare)
+
+
+def test_the_drift_of_a_molecule_is_no_part_of_what_is_lost() -> None:
+    """A swing about a centre of mass that flies fast loses as much of its kinetic energy as one about a centre at rest."""
+    times = np.arange(300.0)
+    swing = np.zeros((300, 2, 3))
+    swing[:, 0, 0] = np.sin(0.3 * times)
+    swing[:, 1, 0] = -3.0 * swing[:, 0, 0]
+    resting = replace(_trajectory(swing, times), masses=np.array([12.0, 4.0]))
+    flying = replace(resting, positions=swing + np.array([5.0, -2.0, 1.0]) * times[:, None, None])
+    assert kinetic_loss(flying) == pytest.approx(kinetic_loss(resting), rel=1e-6)
+    assert kinetic_loss(resting) > 0.02
+
+
+def test_what_is_joined_must_come_later() -> None:
+    whole = _trajectory(np.zeros((8, 1, 3)), np.arange(8.0))
+    for second in (whole.frames(0, 3), whole.frames(4, 8)):
+        with pytest.raises(ForcefreeError, match="do not increase"):
+            join(whole.frames(3, 5), second)

@@ -222,6 +222,82 @@ def test_periodic_images_are_felt_and_the_origin_is_not(model: Forecaster) -> No
     torch.testing.assert_close(moved[0][:, 4:], positions[:, 4:], rtol=1e-9, atol=1e-9)
 
 
+def test_an_atom_that_is_its_whole_system_flies_straight(model: Forecaster) -> None:
+    for mates in ([], [molecule("CH4")]):
+        state = moving([Atoms("O", positions=[[1.0, 2.0, 3.0]]), *mates])
+        positions, velocities = forecast(model, state)
+        straight = state.positions[0] + TIMES[:, None] * state.velocities[0]
+        torch.testing.assert_close(positions[:, 0], straight, rtol=0.0, atol=1e-12)
+        torch.testing.assert_close(velocities[:, 0], state.velocities[0].expand(3, 3), rtol=0.0, atol=1e-12)
+
+
+def test_a_molecule_on_a_line_keeps_its_angular_momentum(model: Forecaster) -> None:
+    state = moving([molecule("CO"), molecule("CO2")])
+    positions, velocities = forecast(model, state)
+    before = angular_momentum(state, state.positions[None], state.velocities[None])
+    after = angular_momentum(state, positions, velocities)
+    torch.testing.assert_close(after, before.expand_as(after), rtol=0.0, atol=1e-9 * float(positions.abs().max() + 1.0) ** 2)
+
+
+def oblique() -> State:
+    """Copper oxide in a skewed cell whose every height is less than the cutoff, let alone twice as much."""
+    cell = [[3.2, 0.0, 0.0], [1.1, 3.0, 0.0], [-0.8, 0.9, 3.4]]
+    return moving([Atoms("CuO2", scaled_positions=[[0.0, 0.0, 0.0], [0.45, 0.4, 0.35], [0.7, 0.9, 0.6]], cell=cell, pbc=True)])
+
+
+def test_a_skewed_cell_smaller_than_the_cutoff_is_turned_and_mirrored_with_its_forecast(model: Forecaster) -> None:
+    crystal = oblique()
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(6), dtype=torch.float64))
+    rotation = -rotation * torch.linalg.det(rotation)
+    positions, velocities = forecast(model, crystal)
+    assert (velocities[1] - crystal.velocities).abs().max() > 1e-6, "the model must do something"
+    turned = crystal.with_(positions=crystal.positions @ rotation, velocities=crystal.velocities @ rotation, cell=crystal.cell @ rotation)
+    found = forecast(model, turned)
+    torch.testing.assert_close(found[0], positions @ rotation, rtol=0.0, atol=1e-9 * float(positions.abs().max() + 1.0))
+    torch.testing.assert_close(found[1], velocities @ rotation, rtol=0.0, atol=1e-9 * float(velocities.abs().max() + 1.0))
+
+
+def test_other_vectors_of_the_same_lattice_are_the_same_crystal(model: Forecaster) -> None:
+    if model.card.model == "asteroid":
+        pytest.skip("closeness of its global attention depends on the choice of the cell vectors")
+    crystal = oblique()
+    other = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, -1.0, 1.0]], dtype=torch.float64)
+    for here, there in zip(forecast(model, crystal), forecast(model, crystal.with_(cell=other @ crystal.cell)), strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-9)
+
+
+def test_a_supercell_is_forecast_as_its_cells_are(model: Forecaster) -> None:
+    if model.card.model == "asteroid" or model.card.options.get("modes") or model.card.name == "gfnode-learned":
+        pytest.skip("attention to a whole system, some of its modes, or a nonlinear equation of its modes: a larger system is another one")
+    (cell,) = oblique().to_atoms()
+    single, double = (State.from_atoms([atoms]) for atoms in (cell, cell * (2, 1, 1)))
+    for here, there in zip(forecast(model, single), forecast(model, double), strict=True):
+        moved = [part - part[:1] for part in (here, there)]
+        torch.testing.assert_close(moved[1], moved[0].repeat(1, 2, 1), rtol=1e-9, atol=1e-9)
+
+
+def test_velocities_are_the_derivative_of_positions(model: Forecaster) -> None:
+    if model.card.fixed_times is not None:
+        pytest.skip("forecasts at fixed times are not continuous")
+    state, step = moving([molecule("CH3CH2OH"), molecule("H2O")]), 1e-4
+    times = torch.tensor([[3.0, 7.0], [3.0 - step, 7.0 - step], [3.0 + step, 7.0 + step]], dtype=torch.float64)
+    with torch.inference_mode():  # each for itself: EGNO's answer depends on what else is asked
+        here, behind, ahead = (model.conserving_departures(window(model, state), one[None]) for one in times)
+    slope = (ahead.positions - behind.positions) / (2.0 * step)
+    torch.testing.assert_close(here.velocities, slope, rtol=1e-6, atol=1e-8 * float(here.positions.abs().max() + 1.0))
+
+
+def test_systems_of_a_batch_have_times_of_their_own(model: Forecaster) -> None:
+    state = moving([molecule("CH3CH2OH"), molecule("H2O")])
+    own = torch.tensor([[4.0, 10.0]], dtype=torch.float64)
+    with torch.inference_mode():
+        both = model.forecast(window(model, state), own)
+        for system in range(2):
+            alone = model.forecast(window(model, state.select(torch.arange(2) == system)), own[0, system : system + 1])
+            torch.testing.assert_close(both.positions[:, state.system == system], alone.positions, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(both.velocities[:, state.system == system], alone.velocities, rtol=1e-10, atol=1e-10)
+
+
 def test_float32_agrees_with_float64(ethanol: State) -> None:
     architecture, options = VARIANTS["trajcast-fast"]
     card = Card(name="t", model=architecture, options=options, species=[1, 6, 8], t_max=10.0, cutoff=5.0)

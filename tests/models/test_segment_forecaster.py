@@ -95,6 +95,26 @@ def test_an_atom_alone_flies_straight_whatever_its_past(architecture: str) -> No
     assert float(departures.participation[-1]) == 0.0
 
 
+def test_a_forecast_that_was_asked_for_before_is_neither_stale_nor_without_gradients() -> None:
+    """Functions of time are kept from one request to the next, and inference must not leave them without a graph."""
+    options = {"channels": 8, "layers": 1, "refinements": 0}
+    torch.manual_seed(0)
+    model = build_model(Card(name="t", model="trajcast", options=options, species=[1, 6], t_max=10.0, cutoff=4.0)).double()
+    model.network.readouts[0].weight.data.normal_()
+    state = State.from_atoms([molecule("CH4")])
+    asked = [torch.tensor(times, dtype=torch.float64)[:, None] for times in ([2.0, 6.0], [6.0, 2.0], [2.0])]
+    with torch.inference_mode():
+        first, turned, single = (model.departures((state,), times).positions for times in asked)
+    assert float((first[0] - first[1]).abs().max()) > 0.0
+    torch.testing.assert_close(turned, first.flip(0), rtol=0.0, atol=1e-14)
+    torch.testing.assert_close(single[0], first[0], rtol=0.0, atol=1e-14)
+    again = model.departures((state,), asked[2]).positions
+    again.square().sum().backward()
+    torch.testing.assert_close(again.detach(), single, rtol=0.0, atol=1e-14)
+    assert model.network.readouts[0].weight.grad is not None
+    assert bool(model.network.readouts[0].weight.grad.any())
+
+
 def test_cards_and_options_that_do_not_fit_are_one_sentence() -> None:
     with pytest.raises(ForcefreeError, match="model t needs a card with a history of 2 frames 4 fs apart"):
         build_model(Card(name="t", model="trajcast", options=OPTIONS, species=[1], t_max=10.0, cutoff=4.0))

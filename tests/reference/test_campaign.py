@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from forcefree.data.h5md import read_store, store_attributes, trajectory_names
+from forcefree.data.h5md import read_store, store_attributes, trajectory_names, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.reference.campaign import make_reference
@@ -154,3 +154,16 @@ def test_unfinished_runs_belong_to_one_configuration_and_one_process(make_config
         pass
     with pytest.raises(ForcefreeError, match="holds runs of another configuration"), claimed(parts, make_config(seed=9)):
         pass
+
+
+def test_what_a_kill_after_the_last_run_left_behind_is_cleared_away(make_config: MakeConfig) -> None:
+    config = make_config()
+    atom = Trajectory("run_0000", np.array([18]), np.array([40.0]), np.zeros(1), np.zeros((1, 1, 3)))
+    write_store(config.output, [atom], {"kind": "reference", "config": essence(config)})
+    parts = config.output.with_name("reference.h5.parts")
+    parts.mkdir()
+    (parts / "run_0000.h5").write_text("left behind")
+    assert make_reference(config) == config.output
+    assert not parts.exists()
+    with pytest.raises(ForcefreeError, match="exists already"):
+        make_reference(make_config(temperatures=[301]))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from forcefree.data.h5md import read_store
+from forcefree.data.h5md import read_store, write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.reference.checkpoint import FRAMES_PER_CHECKPOINT, frames_done, last_checkpoint, mark_done
 from forcefree.reference.config import ReferenceConfig
@@ -62,3 +63,27 @@ def test_the_tally_is_read_back_and_missing_means_nothing_done(tmp_path: Path) -
     mark_done(tmp_path / "some.h5", 750)
     assert frames_done(tmp_path / "some.h5") == 750
     assert [path.name for path in tmp_path.iterdir()] == ["some.frames"]
+
+
+@pytest.mark.parametrize(("tally", "held", "kept"), [(601, 430, 250), (500, 510, 500), (499, 601, 250), (249, 601, 0), (601, 601, 601)])
+def test_no_more_is_kept_than_tally_and_file_agree_on(tmp_path: Path, tally: int, held: int, kept: int) -> None:
+    """A power cut may keep the tally and lose frames that it counts."""
+    path = _part(tmp_path, NAME, held)
+    mark_done(path, tally)
+    assert last_checkpoint(NAME, path, 601) == kept
+    assert path.exists() == (kept > 0)
+    if kept:
+        np.testing.assert_array_equal(next(read_store(path)).times, np.arange(kept))
+
+
+def test_the_part_of_another_run_is_not_continued(tmp_path: Path) -> None:
+    path = _part(tmp_path, "run_0007", 300)
+    mark_done(path, 250)
+    assert last_checkpoint(NAME, path, 301) == 0
+    assert not path.exists()
+
+
+def _part(folder: Path, name: str, frames: int) -> Path:
+    path = folder / "part.h5"
+    write_store(path, [Trajectory(name, np.array([18]), np.array([40.0]), np.arange(frames) * 1.0, np.zeros((frames, 1, 3)))])
+    return path

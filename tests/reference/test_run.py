@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
@@ -163,14 +164,37 @@ def _continued_once(config: ReferenceConfig, tmp_path: Path) -> Trajectory:
     return next(read_store(part))
 
 
-def test_another_start_structure_is_not_mixed_in(make_config: MakeConfig, tmp_path: Path) -> None:
-    write(tmp_path / "start.xyz", molecule("CH4"))
-    config = make_config(start={"file": tmp_path / "start.xyz"}, timestep=1.0)
+def _boxed(width: float) -> Atoms:
+    return molecule("CH4", cell=[width, width, width], pbc=True)
+
+
+def _charged(charge: float) -> Atoms:
+    return molecule("CH4", charges=[charge, 0.0, 0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (molecule("CH4"), molecule("H2O")),
+        (molecule("CH4"), molecule("CH4", masses=[13.003, 1.008, 1.008, 1.008, 1.008])),
+        (molecule("CH4"), _boxed(9.0)),
+        (_boxed(9.0), _boxed(9.1)),
+        (_charged(0.0), _charged(1.0)),
+    ],
+    ids=["atoms", "isotopes", "periodicity", "density", "charge"],
+)
+def test_another_start_structure_is_not_mixed_in(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Atoms, after: Atoms
+) -> None:
+    for module in ("run", "checkpoint"):
+        monkeypatch.setattr(f"forcefree.reference.{module}.FRAMES_PER_CHECKPOINT", 10)
+    write(tmp_path / "start.traj", before)
+    config = make_config(start={"file": tmp_path / "start.traj"}, timestep=1.0, minimize=False)
     part = tmp_path / "part.h5"
     runner = record(all_runs(config)[0], part)
     next(runner)
     runner.close()
-    write(tmp_path / "start.xyz", molecule("H2O"))
+    write(tmp_path / "start.traj", after)
     with pytest.raises(ForcefreeError, match="the start structure is not the one that"):
         list(record(all_runs(config)[0], part))
 

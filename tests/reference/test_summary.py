@@ -93,3 +93,25 @@ def test_runs_far_from_their_temperature_are_complained_of(tmp_path: Path, ensem
     assert warning(150.0, 350.0) is None  # within two errors
     assert warning(200.0) is None  # one run of six degrees of freedom tells little
     assert warning(40.0) == f"the runs at 300 K have a mean temperature of 40 K; {said.partition('; ')[2]}"
+
+
+def test_each_temperature_has_its_row_in_order_with_what_its_runs_tell(tmp_path: Path) -> None:
+    def at(target: float, name: str, **changes: float | str) -> Trajectory:
+        run = _run(name, temperature=target, **changes)  # type: ignore[arg-type]
+        return replace(run, provenance={**run.provenance, "temperature": target})
+
+    silent = replace(at(300.0, "d"), energies=None)
+    write_store(tmp_path / "x.h5", [at(500.0, "a", ensemble="nvt"), at(300.0, "b", drift=2.0), at(100.0, "c"), silent])
+    cold, warm, hot = summarize(tmp_path / "x.h5")
+    assert [row.temperature for row in (cold, warm, hot)] == [100.0, 300.0, 500.0]
+    assert [row.mean_temperature for row in (cold, warm, hot)] == pytest.approx([100.0, 300.0, 500.0])
+    assert [row.runs for row in (cold, warm, hot)] == [1, 2, 1]
+    assert np.isnan([cold.error, hot.error]).all()
+    assert warm.error == pytest.approx(0.0, abs=1e-9)
+    assert warm.drift == pytest.approx(2.0, rel=1e-6)
+    assert hot.drift is None
+
+
+def test_two_frames_make_no_drift() -> None:
+    assert energy_drift(_run(drift=3.0).frames(0, 2)) is None
+    assert energy_drift(_run(drift=3.0).frames(0, 3)) == pytest.approx(3.0, rel=1e-6)

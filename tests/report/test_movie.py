@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from forcefree.analysis import Analysis
+from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.report.movie import clips, to_xyz
 from networks import molecular_dynamics, store
@@ -61,3 +62,20 @@ def test_a_store_that_has_gone_is_named(tmp_path: Path, analysis: Analysis) -> N
     side = analysis.reference.model_copy(update={"path": str(tmp_path / "gone.h5")})
     with pytest.raises(ForcefreeError, match=r"gone\.h5 does not exist"):
         clips(analysis.model_copy(update={"reference": side}))
+
+
+@pytest.mark.parametrize(("atoms", "frames"), [(4, 200), (400, 100), (4000, 40)])
+def test_large_systems_are_shown_for_a_shorter_time(analysis: Analysis, atoms: int, frames: int) -> None:
+    sides = {noun: getattr(analysis, noun).model_copy(update={"n_atoms": atoms}) for noun in ("trajectory", "reference")}
+    for clip in clips(analysis.model_copy(update=sides)):
+        assert len(_frames(clip.xyz)) == frames
+        assert clip.start + (frames - 1) * clip.spacing == pytest.approx(798.0)
+
+
+def test_atoms_and_diatomic_molecules_are_centred_but_not_turned() -> None:
+    positions = np.array([[[1.0, 2.0, 3.0], [1.0, 2.0, 5.0]], [[4.0, 4.0, 4.0], [6.0, 4.0, 4.0]]])
+    pair = Trajectory("r", np.array([1, 9]), np.array([1.0, 19.0]), np.arange(2.0), positions)
+    expected = [[[0.0, 0.0, -1.9], [0.0, 0.0, 0.1]], [[-1.9, 0.0, 0.0], [0.1, 0.0, 0.0]]]
+    np.testing.assert_allclose(_frames(to_xyz(pair, positions[0])), expected, atol=6e-4)
+    lone = Trajectory("r", np.array([18]), np.array([40.0]), np.arange(2.0), positions[:, :1])
+    assert not _frames(to_xyz(lone, positions[0, :1])).any()

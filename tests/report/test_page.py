@@ -118,6 +118,10 @@ def test_an_analysis_of_the_bare_minimum_renders(analysis: Analysis) -> None:
         (0.012345, "0.0123"),
         (2.3e-7, "2.3e-07"),
         (-4.5, "-4.5"),
+        (99.96, "100"),
+        (999.6, "1000"),
+        (-999.7, "-1000"),
+        (0.99996, "1"),
     ],
 )
 def test_numbers_for_people(quantity: float | None, text: str) -> None:
@@ -131,6 +135,7 @@ def test_numbers_for_people(quantity: float | None, text: str) -> None:
         (300.123, 0.42, "300.1 ± 0.4"),
         (300.123, 1.2, "300.1 ± 1.2"),
         (-0.001, 1.4, "0.0 ± 1.4"),
+        (1234.6, 42.0, "1235 ± 42"),
         (1.5, None, "1.5"),
         (1.5, 0.0, "1.5"),
         (None, 1.0, "–"),

@@ -61,3 +61,22 @@ def test_the_farthest_distributions_come_first(analysis: Analysis) -> None:
 def test_at_most_twelve_panels(analysis: Analysis, count: int) -> None:
     figure = plots.distributions((analysis.distributions * 20)[:count])
     assert len(figure.axes) == 12
+
+
+def test_bars_are_two_standard_errors_and_the_target_is_drawn_where_there_is_one(analysis: Analysis) -> None:
+    figure = plots.temperatures(analysis)
+    (bars,) = figure.axes[0].containers[0].lines[2]
+    spans = [np.ptp(segment[:, 1]) for segment in bars.get_segments()]
+    assert spans == pytest.approx([4.0 * analysis.measure(f"temperature.{name}").model_error for name in ("all", "H", "O")])
+    side = analysis.trajectory.model_copy(update={"temperature": None})
+    aimless = plots.temperatures(analysis.model_copy(update={"trajectory": side}))
+    assert [len(one.axes[0].get_lines()) for one in (figure, aimless)] == [7, 6]
+
+
+@pytest.mark.parametrize(("nyquist", "shown"), [(1500.0, 1500.0), (16000.0, 4200.0)])
+def test_a_spectrum_is_shown_as_far_as_its_frames_or_any_vibration_reach(analysis: Analysis, nyquist: float, shown: float) -> None:
+    spectrum = analysis.spectrum.model_copy(update={"nyquist": nyquist})
+    figure = plots.spectrum(analysis.model_copy(update={"spectrum": spectrum}))
+    assert figure.axes[-1].get_xlim() == (0.0, shown)
+    marks = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert marks == [peak.reference for peak in spectrum.peaks]

@@ -6,9 +6,12 @@ import physical_validation as pv
 import pytest
 import torch
 from ase import Atoms
+from ase.build import molecule
 from scipy import stats
 from torch import Tensor
 
+from forcefree.benchmark.free_flight import FreeFlight
+from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.nn.conservation import angular_momentum
 from forcefree.simulation.building import build_engine
@@ -22,7 +25,7 @@ from oracles import Springs, boxed, boxed_atoms, phantom, phantom_start
 KELVIN = 350.0
 
 
-def _engine(model: Springs, start: State, **options: object) -> Engine:
+def _engine(model: Forecaster, start: State, **options: object) -> Engine:
     values = {"duration": 1e5, "temperature": KELVIN, "guards": False, "propagator": "direct", "interval": 10.0, **options}
     return build_engine(model, start, SimulationOptions.parse(values, "test"))[0]
 
@@ -239,3 +242,66 @@ def test_a_stopped_replica_rests_and_the_others_never_notice(value: float, propa
     mine, others = broken.state.positions.view(4, 9, 3), whole.state.positions.view(4, 9, 3)
     assert torch.equal(mine[[0, 1, 3]], others[[0, 1, 3]])
     assert bool(mine[2].isfinite().all())
+
+
+MIXED = ("H2O", "C2H6", "O2", "CH4")
+
+
+def _mixed(names: tuple[str, ...]) -> State:
+    return State.from_atoms([molecule(name) for name in names])
+
+
+@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+def test_molecules_of_a_mixed_batch_move_as_each_would_alone(thermostat: str) -> None:
+    model = FreeFlight(phantom().card)
+    options = {"thermostat": thermostat, "thermostat_time": 50.0}
+    together = _engine(model, _mixed(MIXED), replicas=2, **options)
+    assert together.names == tuple(range(8))
+    alone = {name: _engine(model, _mixed((MIXED[name % 4],)), first_replica=name, **options) for name in (1, 2, 7)}
+
+    for _ in range(5):
+        together.step()
+        for engine in alone.values():
+            engine.step()
+
+    for name, engine in alone.items():
+        own = together.state.select(torch.arange(8) == name)
+        assert torch.equal(own.positions, engine.state.positions), name
+        assert torch.equal(own.velocities, engine.state.velocities), name
+    assert together.freedom.tolist() == [3.0, 18.0, 1.0, 9.0] * 2
+
+
+def test_a_mixed_batch_has_one_temperature_whatever_the_sizes_of_its_molecules() -> None:
+    engine = _engine(FreeFlight(phantom().card), _mixed(MIXED), replicas=400, thermostat_time=5.0, rotation=True)
+    for _ in range(4):
+        engine.step()
+
+    reduced = (engine.freedom * engine.temperatures() / KELVIN).view(400, 4)
+    for column, freedom in zip(reduced.T, (6.0, 21.0, 3.0, 12.0), strict=True):
+        assert stats.kstest(column.numpy(), stats.chi2(freedom).cdf).pvalue > 1e-4
+
+
+def test_an_atom_among_molecules_is_refused_because_nothing_of_it_can_be_warm() -> None:
+    with pytest.raises(ForcefreeError, match="a system of 1 atom has no degree of freedom left when momentum and rotation is conserved"):
+        _engine(FreeFlight(phantom().card), State.from_atoms([molecule("H2O"), Atoms("O")]))
+
+
+def test_a_run_whose_velocities_are_turned_round_goes_back_to_where_it_began() -> None:
+    """Whatever the map loses, converged corrections retrace it, and so does what keeps the angular momentum of a turning molecule."""
+    model = phantom(shrink=2e-3)
+    start = phantom_start(3)
+    generator = torch.Generator().manual_seed(0)
+    start = start.with_(velocities=0.01 * torch.randn(start.positions.shape, generator=generator, dtype=torch.float64))
+    engine = _engine(model, start, ensemble="nve", temperature=None, propagator="reversible", corrections=5)
+    assert float(_turning(start).abs().max()) > 0.01
+
+    for _ in range(3):
+        engine.step()
+    away = float((engine.state.positions - start.positions).norm(dim=1).min())
+    engine.move(engine.state.positions, -engine.state.velocities)
+    for _ in range(3):
+        engine.step()
+
+    assert away > 0.1
+    torch.testing.assert_close(engine.state.positions, start.positions, rtol=0.0, atol=1e-9)
+    torch.testing.assert_close(engine.state.velocities, -start.velocities, rtol=0.0, atol=1e-10)

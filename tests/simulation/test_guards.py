@@ -199,3 +199,15 @@ def test_a_system_too_large_for_all_pairs_is_watched_by_neighbour_lists(monkeypa
     assert list(large.broken(broken, _mild(state))) == list(plain.broken(broken, _mild(state))) == [2]
     lost = state.with_(positions=state.positions * torch.nan)
     assert list(large.broken(lost, _mild(state))) == [0, 1, 2]
+
+
+def test_a_lost_replica_of_a_large_batch_hides_no_overlap_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.from_atoms([Atoms("C2", positions=[[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])] * 3)
+    positions = _moved(state, 3, 2, 0.7).positions.clone()
+    positions[0] = torch.nan
+    wrong = state.with_(positions=positions)
+    plain = _guards(state).broken(wrong, _mild(state))
+    monkeypatch.setattr("forcefree.simulation.guards._ALL_PAIRS", 1)
+
+    assert _guards(state).broken(wrong, _mild(state)) == plain
+    assert plain == {0: "a position or velocity is not a finite number", 1: "atoms C0-C1 overlap at 0.700 Å, closer than 1.190 Å"}

@@ -28,6 +28,8 @@ OPTIONS = {
     "save_every": 5.0, "log_every": 50.0, "thermostat": "langevin", "thermostat_time": 100.0, "equilibration": 100.0,
 }  # fmt: skip
 
+AT_ONCE = {"equilibration": 0.0, "log_every": 10.0}
+
 CHILD = """
 import sys
 sys.path[:0] = {paths!r}
@@ -343,3 +345,46 @@ def test_the_checkpoint_is_small_and_has_no_pickle(tmp_path: Path) -> None:
     assert len(content) < 10_000
     assert b"pickle" not in content
     assert torch.equal(read_checkpoint(checkpoint_path(tmp_path / "t.h5")).tensors["running"], torch.ones(3, dtype=torch.bool))
+
+
+def test_a_checkpoint_of_a_later_forcefree_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "t.h5"
+    with monkeypatch.context() as later:
+        later.setattr("forcefree.simulation.checkpoint.FORMAT", 2)
+        _run(output, duration=20.0, **AT_ONCE)
+    before = checkpoint_path(output).read_bytes()
+
+    with pytest.raises(ForcefreeError, match=r"t\.h5\.checkpoint has format 2, this forcefree reads up to 1; update forcefree"):
+        _run(output, duration=40.0, resume=True, **AT_ONCE)
+    assert checkpoint_path(output).read_bytes() == before
+
+
+def test_a_shorter_duration_takes_nothing_away_and_a_longer_one_goes_on(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    _run(whole, duration=60.0, **AT_ONCE)
+    _run(parts, duration=40.0, **AT_ONCE)
+    heard: list[Progress] = []
+
+    result = simulate(
+        phantom(), phantom_start(), output=parts, resume=True, progress=heard.append, **OPTIONS | AT_ONCE | {"duration": 20.0}
+    )
+
+    assert [len(t) for t in result.trajectories()] == [9, 9, 9]
+    assert (result.time, result.ns_per_day, heard[-1].eta) == (40.0, 0.0, 0.0)
+    _run(parts, duration=60.0, resume=True, **AT_ONCE)
+    _assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("name", ["parts.csv", "parts.h5"])
+def test_a_file_that_was_taken_away_is_missed_and_a_run_goes_on_when_it_is_back(tmp_path: Path, name: str) -> None:
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    _run(whole, duration=40.0, **AT_ONCE)
+    _run(parts, duration=20.0, **AT_ONCE)
+    (tmp_path / name).rename(tmp_path / "elsewhere")
+
+    with pytest.raises(ForcefreeError, match=name.replace(".", r"\.")):
+        _run(parts, duration=40.0, resume=True, **AT_ONCE)
+    assert not (tmp_path / name).exists()
+    (tmp_path / "elsewhere").rename(tmp_path / name)
+    _run(parts, duration=40.0, resume=True, **AT_ONCE)
+    _assert_same(whole, parts)

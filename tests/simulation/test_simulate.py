@@ -224,6 +224,8 @@ def test_when_all_replicas_are_lost_the_run_ends_early() -> None:
         ({"save_every": 500.0}, "a run of 200 fs has no frame but its first when frames are 500 fs apart"),
         ({"bootstrap": "trajcast-ethanol"}, r"model springs starts from one frame, so bootstrap \(trajcast-ethanol\) has nothing to make"),
         ({"colour": "red"}, "colour: is not an option here"),
+        ({"ensemble": "nve", "thermostat": "langevin"}, r"so thermostat \(langevin\) would change nothing; leave it out"),
+        ({"first_replica": 2**56}, r"replicas are numbered from 0 to 2\^56 - 1, so none is 72057594037927936"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here"),
         ({"output": "t.pdb"}, "output t.pdb has no known suffix; write .h5"),
@@ -294,3 +296,61 @@ def test_an_existing_output_is_never_overwritten(tmp_path: Path) -> None:
     assert trajectory_names(simulate(phantom(), phantom_start(), output=tmp_path / "t.h5", **SHORT).output) == ["replica_0000"]
     assert checkpoint_path(tmp_path / "t.h5").exists()
     assert json.dumps(store_attributes(tmp_path / "t.h5"))
+
+
+@pytest.mark.parametrize("output", [None, "t.h5"])
+def test_replicas_that_are_lost_while_they_equilibrate_leave_no_frame(tmp_path: Path, output: str | None) -> None:
+    class Lost(Forecaster):
+        def departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+            positions, velocities = boxed().departures(history, times)
+            return (positions * torch.nan if float(history[-1].time.max()) >= -50.0 else positions), velocities
+
+    path = None if output is None else tmp_path / output
+    result = simulate(Lost(boxed().card), boxed_atoms(), replicas=2, output=path, **SHORT | {"guards": True, "equilibration": 100.0})
+
+    assert list(result.stopped) == [0, 1]
+    assert "replica 1 was stopped after -50 fs because" in result.stopped[1]
+    assert list(result.trajectories()) == []
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".extxyz"])
+def test_numbers_of_replicas_are_those_of_files_log_and_sentences(tmp_path: Path, suffix: str) -> None:
+    class LosesSecond(Forecaster):
+        def departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+            positions, velocities = boxed().departures(history, times)
+            if float(history[-1].time.max()) >= 60.0:
+                positions[:, 9:18] = torch.nan
+            return positions, velocities
+
+    output = tmp_path / f"t{suffix}"
+    options = SHORT | {"guards": True, "log_every": 20.0, "first_replica": 7, "replicas": 3}
+    result = simulate(LosesSecond(boxed().card), boxed_atoms(), output=output, **options)
+
+    assert result.stopped == {8: "replica 8 was stopped after 60 fs because a position or velocity is not a finite number"}
+    if suffix == ".h5":
+        frames = {run.provenance["replica"]: len(run) for run in read_store(output)}
+    else:
+        frames = {int(path.stem[-4:]): len(read(path, ":")) for path in tmp_path.glob("t-replica_*.extxyz")}
+    assert frames == {7: 11, 8: 4, 9: 11}
+    logged = [int(row["replica"]) for row in _rows(tmp_path / "t.csv")]
+    assert {name: logged.count(name) for name in logged} == frames
+
+
+def test_a_run_that_will_lose_half_of_its_heat_says_so_beforehand() -> None:
+    warm = boxed_atoms()
+    warm.set_velocities(0.02 * np.random.default_rng(0).normal(size=(9, 3)))
+    nve = SHORT | {"ensemble": "nve"}
+    for changes, said in (
+        ({}, True),
+        ({"equilibration": 20.0}, False),
+        ({"velocities": "start"}, False),
+        ({"ensemble": "nvt"}, False),
+    ):
+        told: list[str] = []
+        simulate(boxed(), warm, notice=told.append, **nve | changes)
+        assert any("drawn at 300 K, of which a relaxed start soon keeps about half; equilibrate before" in line for line in told) is said
+
+
+def test_frames_that_a_model_of_one_frame_would_not_look_at_are_refused() -> None:
+    with pytest.raises(ForcefreeError, match="model springs starts from one frame, not 2; give several systems as ASE structures"):
+        simulate(phantom(), (phantom_start(), phantom_start(seed=1)), **SHORT)

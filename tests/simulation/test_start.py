@@ -13,6 +13,7 @@ from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.simulation import simulate
 from forcefree.simulation.engine import Engine
+from forcefree.state import State
 from oracles import boxed, boxed_atoms
 
 OPTIONS = {"duration": 100.0, "guards": False, "propagator": "direct", "interval": 10.0, "save_every": 10.0}
@@ -103,3 +104,10 @@ def test_impossible_ends_are_said(tmp_path: Path, warm: list[Trajectory]) -> Non
         simulate(boxed(), tmp_path / "t.h5", ensemble="nve", **OPTIONS)
     with pytest.raises(ForcefreeError, match=r"missing\.h5 does not exist"):
         simulate(boxed(), tmp_path / "missing.h5", ensemble="nve", **OPTIONS)
+
+
+def test_what_is_no_start_is_refused() -> None:
+    state = State.from_atoms([boxed_atoms()])
+    for start in (5, [state, state], [boxed_atoms(), "water.xyz"]):
+        with pytest.raises(ForcefreeError, match="a start is a file, a name, ASE structures or one State; put several systems into one"):
+            simulate(boxed(), start, temperature=300.0, **OPTIONS)  # type: ignore[arg-type]

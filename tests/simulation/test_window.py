@@ -245,7 +245,7 @@ def test_a_window_is_taken_from_the_first_trajectory_that_no_guard_stopped(tmp_p
     write_store(tmp_path / "t.h5", [lost, replace(good, name="whole")])
     told: list[str] = []
 
-    options = OPTIONS | {"replicas": 1, "duration": 8.0, "ensemble": "nve", "temperature": None}
+    options = {"ensemble": "nve", "duration": 8.0, "guards": False, "save_every": 4.0}
     [run] = simulate(windowed(), tmp_path / "t.h5", notice=told.append, **options).trajectories()
 
     np.testing.assert_array_equal(run.positions[0], good.positions[-1])
@@ -259,3 +259,31 @@ def test_auto_takes_the_window_for_models_of_several_frames_alone() -> None:
         make_propagator(one, "window")
     with pytest.raises(ForcefreeError, match=r"corrections \(1\) belong to the reversible propagator, not to window"):
         make_propagator(windowed(), corrections=1)
+
+
+def test_a_lost_replica_rests_and_neither_the_others_nor_the_model_see_its_last_frames(moving: State) -> None:
+    class Losing(Verlet):
+        lost, seen = 1e9, True
+
+        def departures(self, history: tuple[State, ...], times: Tensor) -> tuple[Tensor, Tensor]:
+            self.seen &= all(bool((frame.positions + frame.velocities).isfinite().all()) for frame in history)
+            positions, velocities = super().departures(history, times)
+            if float(history[-1].time.max()) >= self.lost:
+                positions[:, 9:18] = torch.nan
+            return positions, velocities
+
+    pairs = [f"{a}-{b}" for a in (1, 6, 8) for b in (1, 6, 8)]
+    guards = {"closest": dict.fromkeys(pairs, 0.0), "longest_bond": dict.fromkeys(pairs, 100.0), "max_temperature": 1e4}
+    model = Losing(ATOMS, **(TIMING | {"t_max": 8.0, "guards": guards}))
+    options = OPTIONS | {"guards": True, "duration": 80.0}
+    whole = list(simulate(model, past(moving), **options).trajectories())
+    model.lost = 40.0
+
+    broken = simulate(model, past(moving), **options)
+
+    assert list(broken.stopped) == [1]
+    assert model.seen
+    assert [len(run) for run in broken.trajectories()] == [21, 11, 21]
+    for one, other in zip(whole, broken.trajectories(), strict=True):
+        np.testing.assert_array_equal(one.positions[: len(other)], other.positions)
+        np.testing.assert_array_equal(one.velocities[: len(other)], other.velocities)

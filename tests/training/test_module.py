@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forcefree.data.trajectory import Trajectory
 from forcefree.models.card import Card
@@ -101,3 +101,27 @@ def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine(windows: Win
     assert np.all(np.diff(rates[100:]) < 0.0)
     assert rates[500] == pytest.approx(0.5, abs=0.01)
     assert 0.0 < rates[1000] < 0.01
+
+
+@pytest.mark.parametrize("name", ["adam", "soap"])
+def test_slow_blocks_keep_their_part_of_the_rate_along_the_whole_schedule(windows: Windows, tmp_path: Path, name: str) -> None:
+    model = Oscillator()
+    model.fast, model.slow, model.still = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+    model.still.requires_grad_(False)
+    values = {
+        "data": {"files": ["x.h5"]}, "model": {"name": "pair"}, "output": str(tmp_path / "m.safetensors"), "rate_factors": {"slow": 0.1},
+        "optimizer": {"name": name, "steps": 10, "warmup": 10, "learning_rate": 0.02},
+    }  # fmt: skip
+    module = ForecasterModule(model, TrainingConfig.parse(values, "test"), Scales(torch.ones(4), torch.ones(4), 1.0), windows)
+    made = module.configure_optimizers()
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    before = [parameter.clone() for parameter in model.still.parameters()]
+    for step in range(11):
+        fast, slow = optimizer.param_groups
+        assert (fast["lr"], slow["lr"]) == pytest.approx((0.02 * module._rate(step), 0.002 * module._rate(step)))
+        assert {id(p) for p in slow["params"]} == {id(p) for p in model.slow.parameters()}
+        sum(parameter.square().sum() for parameter in model.parameters()).backward()
+        optimizer.step()
+        schedule.step()
+    assert made["lr_scheduler"]["interval"] == "step"
+    assert all(torch.equal(now, then) for now, then in zip(model.still.parameters(), before, strict=True))

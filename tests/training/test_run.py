@@ -210,6 +210,9 @@ def test_existing_output_missing_checkpoint_and_other_configuration_are_refused(
         ({"optimizer": {"steps": 5, "warmup": 9}}, "must not exceed"),
         ({"optimizer": {"name": "lion"}}, "optimizer.name"),
         ({"speed": 3}, "speed: is not an option here"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0"),
+        ({"seed": 2**32}, "seed: input should be less than 4294967296"),
+        ({"own_past": True}, "own_past needs unroll of at least 2, not 1; the first forecast always has a true past"),
         ({"model": {"name": "x", "t_max": "ten"}}, "is not a duration"),
     ],
 )
@@ -362,3 +365,43 @@ def test_a_file_and_its_keys_are_as_good_as_a_configuration(store: Path, tmp_pat
     assert paths == [tmp_path / "m.safetensors"]
     with pytest.raises(ForcefreeError, match="the configuration: data: is needed but missing"):
         train({"model": values["model"], "output": values["output"]})
+
+
+def test_a_model_of_one_frame_has_no_past_of_its_own(store: Path, tmp_path: Path) -> None:
+    config = configuration(store, tmp_path / "m.safetensors", own_past=True, unroll=2)
+    with pytest.raises(ForcefreeError, match="own_past is for models of several frames, and tiny sees one; leave it out"):
+        train(config, progress=False)
+    assert not config.folder.exists()
+
+
+def test_runs_that_do_not_say_how_warm_they_are_can_be_trained_on(trajectories: list[Trajectory], store: Path, tmp_path: Path) -> None:
+    """As those of a simulation without a temperature."""
+    from forcefree.training.run import _model
+
+    told = [{"temperature": None}, {"temperature": 350}, {}, {"temperature": 300.0}, {"temperature": 300.0}]
+    runs = [replace(run, provenance=provenance) for run, provenance in zip(trajectories, told, strict=False)]
+    model = _model(configuration(store, tmp_path / "m.safetensors"), runs, WindowSource(runs, 5.0), "0" * 64)
+    assert model.card.temperatures == [300.0, 350.0]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.75])
+def test_what_is_written_is_the_running_average_of_the_weights_from_the_end_of_the_warmup(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decay: float
+) -> None:
+    original, seen = ForecasterModule.training_step, []
+
+    def noted(self: ForecasterModule, batch: Any, batch_idx: int) -> Any:
+        seen.append({name: tensor.clone() for name, tensor in self.model.state_dict().items()})
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForecasterModule, "training_step", noted)
+    monkeypatch.setattr("forcefree.training.run.write_training_report", lambda *_, **__: None)
+    optimizer = {"name": "adam", "steps": 5, "warmup": 2, "batch": 4, "ema": decay}
+    validation = {"every": 4, "windows": 4, "rollouts": 2, "segments": 1}
+    found = load_file(train(configuration(store, tmp_path / "m.safetensors", optimizer=optimizer, validation=validation), progress=False))
+
+    assert len(seen) == 5
+    for name, averaged in seen[2].items():
+        for later in seen[3:]:
+            averaged = decay * averaged + (1.0 - decay) * later[name]
+        torch.testing.assert_close(found[name], averaged, rtol=1e-5, atol=1e-7)

@@ -21,6 +21,13 @@ def test_whole_trajectories_are_held_out(trajectories: list[Trajectory]) -> None
     assert [t.name for t in split(trajectories, config, seed=1)[1]] == [t.name for t in late]
 
 
+def test_one_run_at_least_is_trained_on_and_one_held_out(trajectories: list[Trajectory]) -> None:
+    for fraction in (0.01, 0.89):
+        config = DataConfig(files=[Path("x.h5")], validation_fraction=fraction)
+        early, late = split(trajectories[:2], config, seed=1)
+        assert {early[0].name, late[0].name} == {t.name for t in trajectories[:2]}
+
+
 def test_time_blocks_leave_a_gap(trajectories: list[Trajectory]) -> None:
     config = DataConfig(files=[Path("x.h5")], split="time", validation_fraction=0.25, gap=10.0)
     early, late = split(trajectories, config, seed=1)

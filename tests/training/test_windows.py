@@ -106,3 +106,44 @@ def test_one_fixed_time_is_one_target_and_other_spacings_are_refused(trajectorie
     assert len(window_source(trajectories, 5.0, {}).draw(2, 0).times) == 5
     with pytest.raises(ForcefreeError, match=r"0.7 fs apart, not a multiple of the 1 fs between those of trajectory 'run_0'"):
         window_source(trajectories, 7.0, {"history_length": 2, "history_spacing": 0.7})
+
+
+def test_forces_stay_with_their_frames_forwards_and_backwards(trajectories: list[Trajectory]) -> None:
+    """Forces are even under the reversal of time, and here a rule of the positions."""
+    pulled = [replace(t, forces=-2.0 * t.positions) for t in trajectories]
+    source = WindowSource(pulled, 6.0, history_length=2, stride=3)
+    windows = source.draw(40, 0)
+    assert windows.forces is not None
+    assert windows.forces.shape == (2, 120, 3)
+    assert torch.equal(windows.forces, -2.0 * windows.positions)
+    assert WindowSource([pulled[0], trajectories[1]], 6.0).draw(4, 0).forces is None, "forces of some runs alone are of no use"
+
+
+def test_long_runs_are_drawn_from_as_often_as_they_have_windows(trajectories: list[Trajectory]) -> None:
+    short = trajectories[0].frames(0, 15)
+    windows = WindowSource([short, trajectories[1]], 5.0, time_reversal=False).draw(3000, 0)
+    starts = {t.positions[k].tobytes() for t in (short,) for k in range(10)}
+    share = np.mean([start.tobytes() in starts for start in windows.history[0].positions.view(3000, 3, 3).numpy()])
+    expected = 10 / (10 + 115)
+    assert abs(share - expected) < 4.5 * (expected * (1.0 - expected) / 3000) ** 0.5
+
+
+def test_molecules_of_a_mixed_batch_keep_their_atoms(trajectories: list[Trajectory]) -> None:
+    whole, run = trajectories[0], trajectories[1]
+    cell, periodic = np.diag([7.0, 8.0, 9.0]), np.array([True, True, False])
+    assert run.velocities is not None
+    part = replace(
+        run, numbers=run.numbers[:2], masses=run.masses[:2], positions=run.positions[:, :2], velocities=run.velocities[:, :2],
+        cell=cell, pbc=periodic,
+    )  # fmt: skip
+    windows = WindowSource([whole, part], 5.0, time_reversal=False).draw(30, 0)
+    state = windows.history[-1]
+    assert set(state.sizes.tolist()) == {2, 3}
+    for system, size in enumerate(state.sizes.tolist()):
+        source, own = (part if size == 2 else whole), state.system == system
+        assert state.numbers[own].tolist() == source.numbers.tolist()
+        assert state.masses[own].tolist() == source.masses.tolist()
+        assert bool(state.isolated[system]) is (size == 3)
+        np.testing.assert_array_equal(state.cell[system].numpy(), source.cell)
+        (first,) = np.flatnonzero((source.positions == state.positions[own].numpy()).all(axis=(1, 2)))
+        np.testing.assert_array_equal(windows.velocities[:, own].numpy(), source.velocities[first + 1 : first + 6])

@@ -130,9 +130,9 @@ def drift_measure(
         verdict=judge_deviation(abs(drift), error, thresholds.drift),
         note="kinetic plus true potential energy, a line fitted to each run",
     )
-    longest = max(ours, key=lambda one: len(one.times))
-    changes = [[_known(scale * float(e)) for e in _total(one) - _total(one)[0]] for one in ours]
-    return measure, numbers(longest.times / 1000.0), changes
+    times = max((one.times for one in ours), key=lambda times: float(times[-1]))
+    changes = [[_known(scale * float(e)) for e in _changes(one, times)] for one in ours]
+    return measure, numbers(times / 1000.0), changes
 
 
 def _sampled(pieces: Sequence[Piece], calculator: CalculatorConfig | None, options: EnergyOptions) -> list[SampledEnergies]:
@@ -184,8 +184,11 @@ def _count(values: Floats, edges: Floats) -> Floats:
     return np.histogram(np.clip(good, edges[0], edges[-1]), bins=edges)[0].astype(np.float64)
 
 
-def _total(one: SampledEnergies) -> Floats:
-    return one.potential + one.kinetic
+def _changes(one: SampledEnergies, times: Floats) -> Floats:
+    """Change of the total energy since the first sample, from the samples nearest to those of the times that the run reached."""
+    nearest = np.abs(one.times[:, None] - times[times <= one.times[-1]]).argmin(axis=0)
+    total = one.potential + one.kinetic
+    return np.asarray(total[nearest] - total[0])
 
 
 def _known(value: float) -> float | None:

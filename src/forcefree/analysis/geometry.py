@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
 from forcefree.data.trajectory import Floats
@@ -21,7 +22,7 @@ def shortest_vectors(vectors: Floats, cell: Floats, pbc: NDArray[np.bool_]) -> F
     """
     if not pbc.any():
         return vectors
-    full = np.where(pbc[:, None], cell, np.eye(3))
+    full = np.asarray(complete_cell(np.where(pbc[:, None], cell, 0.0)))  # open directions at right angles to the periodic ones
     turns = np.where(pbc, np.round(vectors @ np.linalg.inv(full)), 0.0)
     return np.asarray(vectors - turns @ full)
 

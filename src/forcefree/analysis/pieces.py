@@ -83,8 +83,8 @@ class Comparison:
 def cut(model: Sample, reference: Sample) -> tuple[list[Piece], list[Piece]]:
     """Cut both sides into pieces of the same duration and, as far as their spacings allow, the same spacing.
 
-    A piece is as long as the median run of the side with the shorter runs; a reference of a single run is cut further, so
-    that there are four pieces to split.
+    A piece is as long as the median run of the side with the shorter runs; of two runs of the reference the shorter one counts,
+    and a single one is cut further, so that there are pieces to split.
 
     Args:
         model: The trajectory that is judged.
@@ -97,8 +97,9 @@ def cut(model: Sample, reference: Sample) -> tuple[list[Piece], list[Piece]]:
         ForcefreeError: If the runs are too short to be cut.
     """
     coarse = max(model.spacing, reference.spacing)
-    lengths = [float(np.median([len(run) * run.spacing for run in side.runs])) for side in (model, reference)]
-    duration = min(lengths[0], lengths[1] / (1 if len(reference.runs) > 1 else _BLOCKS_OF_ONE_RUN))
+    ours, theirs = (np.sort([len(run) * run.spacing for run in side.runs]) for side in (model, reference))
+    halves = theirs[-2] if len(theirs) > 1 else theirs[0] / _BLOCKS_OF_ONE_RUN
+    duration = min(float(np.median(ours)), float(np.median(theirs)), float(halves))
     pieces = []
     for side in (model, reference):
         stride = max(1, round(coarse / side.spacing))

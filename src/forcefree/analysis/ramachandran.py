@@ -40,9 +40,9 @@ class RamachandranMap:
         """
         if not any(len(run) for run in runs):
             raise ForcefreeError("there are no frames to make a Ramachandran map of")
-        last = max(*phi, *psi)
-        if last >= len(runs[0].numbers):
-            raise ForcefreeError(f"a dihedral names atom {last}, but the runs have atoms 0 to {len(runs[0].numbers) - 1}")
+        stranger = next((atom for atom in (*phi, *psi) if not 0 <= atom < len(runs[0].numbers)), None)
+        if stranger is not None:
+            raise ForcefreeError(f"a dihedral names atom {stranger}, but the runs have atoms 0 to {len(runs[0].numbers) - 1}")
         angles = [np.stack([_dihedral(run, quartet) for quartet in (phi, psi)]) for run in runs]
         first, second = np.concatenate(angles, axis=1)
         counts = np.histogram2d(first, second, bins=n_bins, range=[[-180.0, 180.0], [-180.0, 180.0]])[0]

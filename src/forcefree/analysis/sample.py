@@ -85,8 +85,9 @@ def load_sample(path: Path, *, temperature: float | None = None, discard: Discar
             unequal spacing or too few frames.
     """
     whole = _at_temperature(path, _read(path), temperature)
+    paced = next((run for run in whole if len(run) > 1), whole[0])
     for run in whole:
-        _check(path, run, whole[0])
+        _check(path, run, whole[0], paced)
     kept = discard or Discard()
     runs = tuple(run.frames(kept.first_frame(run), len(run)) for run in whole)
     longest = max(len(run) for run in runs)
@@ -167,8 +168,9 @@ def _targets(runs: Sequence[Trajectory]) -> list[float | None]:
     return [*known] if known else [None]
 
 
-def _check(path: Path, run: Trajectory, first: Trajectory) -> None:
-    if not np.array_equal(run.numbers, first.numbers) or not np.array_equal(run.pbc, first.pbc):
+def _check(path: Path, run: Trajectory, first: Trajectory, paced: Trajectory) -> None:
+    same_atoms = np.array_equal(run.numbers, first.numbers) and np.allclose(run.masses, first.masses, rtol=1e-3)
+    if not (same_atoms and np.array_equal(run.pbc, first.pbc) and np.allclose(run.cell[run.pbc], first.cell[run.pbc], atol=0.01)):
         raise ForcefreeError(f"{path} holds different systems in {first.name} and {run.name}; analyse one system at a time")
     if run.velocities is None:
         raise ForcefreeError(f"{path} has no velocities in {run.name}; save them, or import the trajectory so that they are derived")
@@ -178,11 +180,12 @@ def _check(path: Path, run: Trajectory, first: Trajectory) -> None:
         check_heat(run)
     except ForcefreeError as error:
         raise ForcefreeError(f"{path}: {error}") from error
+    if not run.velocities.any():
+        raise ForcefreeError(f"{path} has velocities in {run.name} that are all zero; import the trajectory with --velocities derive")
     if len(run) > 1:
         try:
-            same = first if len(first) > 1 else run
-            matches = np.isclose(run.spacing, same.spacing, rtol=1e-3)
+            matches = np.isclose(run.spacing, paced.spacing, rtol=1e-3)
         except ForcefreeError as error:
             raise ForcefreeError(f"{path}: {error}") from error
         if not matches:
-            raise ForcefreeError(f"{path} has frames {same.spacing:g} fs apart in {same.name} but {run.spacing:g} fs in {run.name}")
+            raise ForcefreeError(f"{path} has frames {paced.spacing:g} fs apart in {paced.name} but {run.spacing:g} fs in {run.name}")

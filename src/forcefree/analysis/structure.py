@@ -47,7 +47,8 @@ def radial_measure(
     """Compare pair distances and radial distribution functions of a system that is periodic in three directions.
 
     Returns:
-        A measure for all pairs of elements, the distributions of distances, and the radial distribution functions.
+        A measure for all pairs of elements, the distributions of distances, without those of pairs that never come within reach in
+        some half, and the radial distribution functions.
     """
     ours, theirs = pair_distances(model), pair_distances(reference)
     found = compare(ours.counts, theirs.counts, splits, jensen_shannon)
@@ -100,6 +101,8 @@ def _results(
         )
         numbers_of = (found.value[row], found.spread[row], found.ceiling[row], found.ceiling_spread[row])
         distance, spread, ceiling, ceiling_spread = (float(value) for value in numbers_of)
+        if not np.isfinite(distance + ceiling):  # a pair that some half never shows within reach
+            continue
         verdict = judge_distance(distance, spread, ceiling, float(found.bound[row]), thresholds.distance_factor)
         results.append(
             DistributionResult(

@@ -147,11 +147,11 @@ def _structure(
 
 
 def _energy_options(wanted: CalculatorConfig | str | None, reference: Sample, samples: int, workers: int) -> EnergyOptions | None:
+    if wanted is None or wanted == "none":
+        return None
     provenance = reference.whole[0].provenance
     stored = provenance.get("calculator")
     own = CalculatorConfig.parse(stored, f"the calculator in {reference.path}") if isinstance(stored, dict) else None
-    if wanted is None or wanted == "none":
-        return None
     named = CalculatorConfig(name=wanted) if isinstance(wanted, str) else wanted
     chosen = own if wanted == "stored" else named
     if chosen is None:
@@ -198,8 +198,9 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
         named = isinstance(reference.whole[0].provenance.get("calculator"), dict)
         why = "none were asked for" if named else "no calculator was chosen, and none is named in the reference's provenance"
         notes.append(f"True energies were not computed: {why}.")
-    if "derived" in str(model.whole[0].provenance.get("velocities", "")):
-        notes.append("The trajectory's velocities were derived from positions, which damps fast vibrations.")
+    for noun, sample in (("trajectory", model), ("reference", reference)):
+        if sample.whole[0].provenance.get("velocities") == "central differences":
+            notes.append(f"The {noun}'s velocities were derived from positions, which damps fast vibrations.")
     return notes
 
 
@@ -227,6 +228,6 @@ def _side(sample: Sample) -> SideResult:
         ensemble=sample.ensemble,
         temperature=sample.temperature,
         conserved=conserved_by(sample.runs),
-        shown_run=run.name,
+        shown_run=max(sample.runs, key=len).name,
         provenance=sample.whole[0].provenance,
     )

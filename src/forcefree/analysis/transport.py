@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
-from ase.cell import Cell
 from ase.data import chemical_symbols
-from MDAnalysis.lib.distances import capped_distance, self_capped_distance
-from MDAnalysis.lib.mdamath import triclinic_vectors
+from vesin import NeighborList
 
 from forcefree.analysis.pieces import Piece
 from forcefree.data.trajectory import Floats, Trajectory
@@ -61,16 +59,15 @@ def pair_distances(pieces: Sequence[Piece], reach: float = _LONGEST) -> PairDist
         Counts, and those of an ideal gas of the same density.
     """
     run = pieces[0].frames
-    cell = Cell(run.cell)
     edges = np.arange(0.0, min(reach, half_height(run)) + 1e-9, RDF_BIN)
     groups = {int(number): np.flatnonzero(run.numbers == number) for number in np.unique(run.numbers)}
     pairs = [(a, b) for a, b in combinations_with_replacement(groups, 2) if a != b or len(groups[a]) > 1]
-    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3) / float(cell.volume)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3) / abs(float(np.linalg.det(run.cell)))
     numbers = [len(groups[a]) * (len(groups[a]) - 1) / 2 if a == b else len(groups[a]) * len(groups[b]) for a, b in pairs]
     counts, frames = [], []
     for piece in pieces:
         few = piece.frames.frames(0, len(piece.frames), -(-len(piece.frames) // _FRAMES_PER_PIECE))
-        counts.append(_counted(few, [(groups[a], groups[b]) for a, b in pairs], edges, cell))
+        counts.append(_counted(few, pairs, edges))
         frames.append(len(few))
     ideal = np.array(frames)[:, None, None] * np.array(numbers)[:, None] * shells
     names = tuple(f"{chemical_symbols[a]}-{chemical_symbols[b]}" for a, b in pairs)
@@ -127,15 +124,12 @@ def diffusion_coefficient(displacement: Floats, spacing: float) -> float:
     return float(np.polyfit(lags, displacement[fitted], 1)[0]) / 6.0 * SQUARE_CM_PER_S
 
 
-def _counted(run: Trajectory, pairs: list[tuple[np.ndarray, np.ndarray]], edges: Floats, cell: Cell) -> Floats:
-    box = cell.cellpar().astype(np.float32)
-    upright = run.positions @ np.linalg.inv(run.cell) % 1.0 @ triclinic_vectors(box).astype(np.float64)
+def _counted(run: Trajectory, pairs: Sequence[tuple[int, int]], edges: Floats) -> Floats:
+    search = NeighborList(cutoff=float(edges[-1]), full_list=False)
     counts = np.zeros((len(pairs), len(edges) - 1))
-    for frame in upright.astype(np.float32):
+    for frame in run.positions:
+        i, j, lengths = search.compute(points=frame, box=run.cell, periodic=True, quantities="ijd")
+        one, other = np.sort([run.numbers[i], run.numbers[j]], axis=0)
         for row, (first, second) in enumerate(pairs):
-            if first is second:
-                found = self_capped_distance(frame[first], float(edges[-1]), box=box)[1]
-            else:
-                found = capped_distance(frame[first], frame[second], float(edges[-1]), box=box)[1]
-            counts[row] += np.histogram(found, bins=edges)[0]
+            counts[row] += np.histogram(lengths[(one == first) & (other == second)], bins=edges)[0]
     return counts

@@ -34,6 +34,9 @@ def quadratic(windows: Windows) -> Tensor:
     return ballistic(windows) + 0.5 * windows.times[:, last.system, None].square() * acceleration
 
 
+_STILL = 1e-12  # Å, below which a departure from free flight is none
+
+
 @dataclass(frozen=True)
 class RidgeForecast:
     """Linear autoregression on the window, one for each element, the same along x, y and z.
@@ -60,7 +63,7 @@ class RidgeForecast:
         weights = {}
         for number in torch.unique(numbers).tolist():
             inputs, outputs = past[numbers == number].flatten(0, 1), future[numbers == number].flatten(0, 1)
-            scale = inputs.square().mean(dim=0).sqrt()
+            scale = inputs.square().mean(dim=0).sqrt().clamp_min(_STILL)
             inputs = inputs / scale
             gram = inputs.T @ inputs / len(inputs) + ridge * torch.eye(len(scale), dtype=inputs.dtype)
             weights[number] = torch.linalg.solve(gram, inputs.T @ outputs / len(inputs)) / scale[:, None]

@@ -75,7 +75,7 @@ def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) ->
     """Area between two radial distribution functions over that below the second, of the worst pair of elements.
 
     Of isolated molecules the distributions of pair distances are compared in the same way. The cells of the two sides may differ;
-    distances then count as far as the smaller one allows.
+    distances then count as far as the smaller one allows. Elements that come as near to each other on neither side are left out.
 
     Returns:
         The distance in %, and its error by resampling the runs of both sides, None where either has one run only.
@@ -90,14 +90,18 @@ def radial_distance(runs: Sequence[Trajectory], others: Sequence[Trajectory]) ->
 
     def distance(chosen: np.ndarray, beside: np.ndarray) -> float:
         one, other = radial(ours, chosen), radial(theirs, beside)
-        return float(100.0 * (np.abs(one - other).sum(axis=1) / other.sum(axis=1)).max())
+        changed, whole = np.abs(one - other).sum(axis=1), other.sum(axis=1)
+        met = changed + whole > 0.0
+        with np.errstate(divide="ignore"):
+            return float(100.0 * (changed[met] / whole[met]).max()) if met.any() else float("nan")
 
     found = distance(np.arange(len(runs)), np.arange(len(others)))
     if min(len(runs), len(others)) < 2:
         return found, None
     rng = np.random.default_rng(0)
     draws = ((rng.integers(0, len(side), len(side)) for side in (runs, others)) for _ in range(_RESAMPLES))
-    return found, float(np.std([distance(*draw) for draw in draws]))
+    with np.errstate(invalid="ignore"):  # no error of what is infinite
+        return found, float(np.std([distance(*draw) for draw in draws]))
 
 
 def structure_label(runs: Sequence[Trajectory]) -> str:

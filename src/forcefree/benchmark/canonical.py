@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of, st
 from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
-from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
@@ -36,16 +36,18 @@ class CanonicalRun:
         duration: fs, of each, after 2 ps that are not recorded.
         thermostat_time: fs, of CSVR.
         seed: Of the thermostat.
+        rollouts: Folder that keeps the rollouts, and from which they go on when they are interrupted; they are thrown away without.
     """
 
     replicas: int = 4
     duration: float = 25_000.0
     thermostat_time: float = 100.0
     seed: int = 1
+    rollouts: Path | None = None
 
 
 def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propagation, run: CanonicalRun) -> None:
-    """Roll out one propagator from frames of the reference and compare.
+    """Roll out one propagator from frames of the reference and compare; where a guard stops some replicas, those that last.
 
     Raises:
         ForcefreeError: If the reference cannot be read, holds several temperatures or does not say its temperature.
@@ -57,17 +59,20 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
             f"{reference} does not say its temperature, at which canonical rollouts would run; make it with forcefree reference"
         )
     label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "canonical.h5"
+    with ExitStack() as stack:
+        folder = run.rollouts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        output = folder / how.file_name
         found = _roll(
             model, runs, run, temperature, output,
             equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
             save_every=spacing_of(how.interval, runs[0].spacing),
         )  # fmt: skip
         table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
+        lasting = [one for one in found.trajectories() if not one.provenance.get("stopped")]
         if found.stopped:
-            return
-        _rows(table, label, output, reference, runs)
+            label += f", the {len(lasting)} that last"
+        if lasting:
+            _rows(table, label, output, lasting, reference, runs)
 
 
 def blind_rows(table: Table, model: Forecaster, reference: Path, run: CanonicalRun) -> None:
@@ -106,6 +111,7 @@ def _roll(
         thermostat_time=run.thermostat_time,
         seed=run.seed,
         output=output,
+        resume=output is not None,
         **options,
     )
 
@@ -129,8 +135,8 @@ def whole_steps(duration: float, interval: float) -> float:
     return max(1, round(duration / interval)) * interval
 
 
-def _rows(table: Table, label: str, output: Path, reference: Path, runs: list[Trajectory]) -> None:
-    ours, noun = list(read_store(output)), structure_label(runs)
+def _rows(table: Table, label: str, output: Path, ours: list[Trajectory], reference: Path, runs: list[Trajectory]) -> None:
+    noun = structure_label(runs)
     distance, error = radial_distance(ours, runs)
     table.add(f"{label}: {noun}", distance, "%", at_most=2.0, seeds=len(ours), error=error)
     if len(runs) > 1:
@@ -142,7 +148,7 @@ def _rows(table: Table, label: str, output: Path, reference: Path, runs: list[Tr
         table.add(f"{label}: slope of the potential energy", slope, "meV/atom/ps", seeds=len(ours), error=error)
     analysis = analyze(output, reference, discard="0", samples=_ENERGY_SAMPLES)
     for measure in analysis.measures:
-        if measure.deviation is None or measure.group == "completeness":
+        if measure.deviation is None or measure.group == "completeness":  # lost replicas have a row already
             continue
         table.add(
             f"{label}: {measure.label}",

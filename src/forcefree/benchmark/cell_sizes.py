@@ -71,8 +71,8 @@ def measure_size(
     state = State.from_atoms([atoms])
     options = SimulationOptions.parse(
         {
-            "ensemble": "nvt", "temperature": 300.0, "velocities": "start", "duration": 1e6, "propagator": how.name,
-            "interval": how.interval, "corrections": how.corrections, "compile": compiled, "device": device,
+            "ensemble": "nvt", "temperature": 300.0, "velocities": "start", "duration": 1e6, **how.options, "compile": compiled,
+            "device": device,
         },
         "benchmark",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def named_models(pairs: tuple[str, ...]) -> dict[str, list[Predictor]]:
     for pair in pairs:
         name, given, rest = pair.partition("=")
         path, _, segment = rest.partition("@")
-        if not given or not path or (segment and not segment.isdigit()):
+        if not name or not given or not path or (segment and not segment.isdigit()):
             raise ForcefreeError(f"a model is given as NAME=FILE or NAME=FILE@FRAMES, such as trajcast=trajcast-ethanol, not '{pair}'")
         kept = int(segment) if segment else None
         if kept == 0:
@@ -146,7 +147,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             if missing:
                 raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
             arrays = {name: data[name] for name in ("pos", "vel", "Z", "dt")}
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); a window has pos, vel, Z and dt") from error
     numbers, shapes = arrays["Z"], {name: array.shape for name, array in arrays.items()}
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not ((numbers > 0) & (numbers < len(atomic_masses))).all():

@@ -32,7 +32,7 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
         model: A forecaster.
         reference: Canonical runs of the small cell.
         how: Propagator.
-        run: Duration, thermostat and seed.
+        run: Duration, thermostat, seed, and where the rollout is kept.
         repeats: Cells in each direction.
 
     Raises:
@@ -44,10 +44,12 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
         raise ForcefreeError(f"{reference} is not periodic, or does not say its temperature, so that its cell cannot be repeated")
     atoms = supercell(start_of(runs[0], len(runs[0]) // 2), repeats, temperature, seed=run.seed)
     label = f"{len(atoms)} atoms, {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
+    output = None if run.rollouts is None else run.rollouts / f"{len(atoms)}-atoms-{how.file_name}"
     found = simulate(
         model, atoms, ensemble="nvt", temperature=temperature, velocities="start", thermostat_time=run.thermostat_time,
         equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
         save_every=spacing_of(how.interval, runs[0].spacing), seed=run.seed,
+        output=output, resume=output is not None,
     )  # fmt: skip
     table.add(f"{label}: lost", len(found.stopped), "of 1", at_most=0, seeds=1)
     if found.stopped:

@@ -113,6 +113,9 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     peers = {path.stem: ReferenceConfig.read(path) for path in protocol.peers}
     known = models[0].card.history_length - 1
     pieces = pieces_of(held_out, protocol.pursuit, propagators, known) if protocol.pursuit and held_out else []
+    if pieces or protocol.reference is not None or protocol.cells:
+        for how in propagators:
+            how.check(models[0])
     if held_out:
         single_step_rows(table, models, held_out, times, protocol.windows, SINGLE_STEP.get(protocol.name, {}), peers)
         table.save()
@@ -133,6 +136,8 @@ def _canonical_parts(
     table: Table, model: Forecaster, reference: Path, propagators: Sequence[Propagation], protocol: MaterialsProtocol
 ) -> None:
     """Canonical rollouts of the reference's own cell, and of a larger one where that is asked for."""
+    if protocol.canonical.rollouts is not None:
+        protocol.canonical.rollouts.mkdir(parents=True, exist_ok=True)
     if protocol.large == 1:
         blind_rows(table, model, reference, protocol.canonical)
     for how in propagators:

@@ -65,7 +65,7 @@ def run_md17(files: list[Path], protocol: Protocol, table: Table) -> None:
     for path in files:
         trajectory = read_heavy(path)
         for kind in protocol.splits:
-            _compare(trajectory, split_of(kind, len(trajectory)), f"{_label(trajectory)}, {kind}", protocol, table)
+            _compare(trajectory, split_of(kind, len(trajectory)), f"{trajectory.label}, {kind}", protocol, table)
 
 
 def errors(forecast: Forecast, task: Task) -> NDArray[np.float64]:
@@ -99,10 +99,6 @@ def forecast_of(model: Forecaster) -> Forecast:
             return model.forecast((state,), times).positions
 
     return forecast
-
-
-def _label(trajectory: HeavyTrajectory) -> str:
-    return trajectory.name if trajectory.surrogate is None else f"{trajectory.name} (surrogate)"
 
 
 def _compare(trajectory: HeavyTrajectory, split: Split, label: str, protocol: Protocol, table: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_whole(path: Path) -> Trajectory:
         with np.load(path, allow_pickle=False) as file:
             numbers, positions = file["z"].astype(np.int64).reshape(-1), file["R"].astype(np.float64)
             surrogate = str(file["surrogate"]) if "surrogate" in file else None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ForcefreeError(f"{path} cannot be read as an MD17 file with keys R and z ({error})") from error
     if positions.shape[1:] != (len(numbers), 3) or not bool(np.isfinite(positions).all()):
         raise ForcefreeError(f"{path} is damaged: positions of shape {positions.shape} for {len(numbers)} atoms, or not finite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,11 @@ class HeavyTrajectory:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def label(self) -> str:
+        """What rows of a table call it; numbers found on a surrogate are not to be taken for others."""
+        return self.name if self.surrogate is None else f"{self.name} (surrogate)"
 
     def start_state(self, starts: NDArray[np.int64]) -> State:
         """Frames ``starts`` as a batch; velocities are forward differences, as published, which look one frame ahead.
@@ -75,7 +81,7 @@ def read_heavy(path: Path) -> HeavyTrajectory:
                 raise ForcefreeError(f"{path} is not an MD17 file: it has no keys R and z (revised MD17 is not in order of time)")
             numbers, positions = file["z"].astype(np.int64).reshape(-1), file["R"]
             surrogate = str(file["surrogate"]) if "surrogate" in file else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); it may be truncated") from error
     if positions.shape[1:] != (len(numbers), 3) or not bool(np.isfinite(positions).all()):
         raise ForcefreeError(f"{path} is damaged: positions of shape {positions.shape} for {len(numbers)} atoms, or not finite")

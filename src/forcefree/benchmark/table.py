@@ -8,6 +8,7 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -19,7 +20,7 @@ class Row:
     Attributes:
         figure: What was measured.
         target: What was asked for, as text; empty where nothing was.
-        measured: The number.
+        measured: The number; not finite, or None in a file, where it could not be measured.
         unit: Its unit.
         holds: Whether the target is met; None where there is none.
         seeds: Independent trajectories, replicas or seeds behind the number.
@@ -29,12 +30,24 @@ class Row:
 
     figure: str
     target: str
-    measured: float
+    measured: float | None
     unit: str
     holds: bool | None
     seeds: int
     command: str
     error: float | None = None
+
+    @property
+    def verdict(self) -> Literal["holds", "undecided", "missed", ""]:
+        """Of the target, if any: undecided where it lies within two standard errors or the judgement was left open."""
+        if self.holds is None or self.holds:
+            return "" if self.holds is None else "holds"
+        if self.measured is None or not math.isfinite(self.measured):
+            return "missed"
+        sign, limit, *_ = self.target.split()
+        room = 2.0 * self.error if self.error is not None and math.isfinite(self.error) else 0.0
+        reached = abs(self.measured) - room <= float(limit) if sign == "<=" else self.measured + room >= float(limit)
+        return "undecided" if reached else "missed"
 
 
 class Table:
@@ -73,9 +86,10 @@ class Table:
             target, holds = f">= {at_least:g} {unit}", measured >= at_least
         holds = holds if given is None else given
         measured = float(measured) if math.isfinite(measured) else float("nan")
-        self.rows.append(Row(figure, target, measured, unit, holds, seeds, self.command, error))
+        row = Row(figure, target, measured, unit, holds, seeds, self.command, error)
+        self.rows.append(row)
         scatter = f" ± {error:.2g}" if error is not None else ""
-        verdict = {True: "holds", False: "MISSED", None: ""}[holds]
+        verdict = row.verdict.replace("missed", "MISSED")
         typer.echo(f"{figure:<74} {measured:>11.4g}{scatter:<10} {unit:<14} {target:<20} {verdict}")
 
     def save(self) -> Path:

@@ -135,6 +135,9 @@ def materials(
     replicas: Annotated[int, typer.Option(min=1, help="Canonical rollouts.")] = 4,
     duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",
     thermostat_time: Annotated[str, typer.Option(help="Relaxation time of CSVR.")] = "100fs",
+    rollouts: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the canonical rollouts; from there they go on when interrupted.")
+    ] = None,
     large: Annotated[
         int, typer.Option(min=1, help="Repeat the reference's cell in each direction and make one canonical rollout of that instead.")
     ] = 1,
@@ -178,7 +181,7 @@ def materials(
         pursuit=0.0 if pursuit is None else femtoseconds(pursuit),
         reference=reference,
         propagators=tuple(Propagation.parse(text) for text in propagator or ()),
-        canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time)),
+        canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time), rollouts=rollouts),
         large=large,
         cells=tuple(cells or ()),
         start=start,

@@ -29,8 +29,8 @@ def simulate(
     temperature: Annotated[float | None, typer.Option(help="K; velocities are drawn at it.")] = None,
     replicas: Annotated[int, typer.Option(help="Independent copies that advance together.")] = 1,
     equilibration: Annotated[str, typer.Option(help="Time before recording, such as 5ps; 0 for none.")] = "0",
-    thermostat: Annotated[str, typer.Option(help="csvr or langevin.")] = "csvr",
-    thermostat_time: Annotated[str, typer.Option(help="Relaxation time of the thermostat.")] = "1ps",
+    thermostat: Annotated[str | None, typer.Option(help="csvr or langevin; csvr by default.")] = None,
+    thermostat_time: Annotated[str | None, typer.Option(help="Relaxation time of the thermostat; 1ps by default.")] = None,
     propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct, reversible or window.")] = "auto",
     interval: Annotated[str | None, typer.Option(help="Length of a step, such as 10fs; the model's recommendation by default.")] = None,
     corrections: Annotated[int | None, typer.Option(help="Fixed-point corrections of the reversible propagator.")] = None,
@@ -93,8 +93,6 @@ def simulate(
         "replicas": replicas,
         "velocities": velocities,
         "rotation": rotation,
-        "thermostat": thermostat,
-        "thermostat_time": thermostat_time,
         "propagator": propagator,
         "corrections": corrections,
         "tolerance": tolerance,
@@ -106,9 +104,14 @@ def simulate(
         "seed": seed,
         "device": device,
     }
-    options |= {
-        key: value for key, value in (("interval", interval), ("save_every", save_every), ("log_every", log_every)) if value is not None
+    given = {
+        "thermostat": thermostat,
+        "thermostat_time": thermostat_time,
+        "interval": interval,
+        "save_every": save_every,
+        "log_every": log_every,
     }
+    options |= {key: value for key, value in given.items() if value is not None}
     try:
         with _bar() as tell:
             result = run(model, start, output=output, resume=resume, progress=tell, notice=partial(typer.echo, err=True), **options)

@@ -39,8 +39,14 @@ def check_overlaps(trajectory: Trajectory, frames: int | None = None) -> None:
         frames: About how many to look at; all when not given.
 
     Raises:
-        ForcefreeError: Naming the time of the first such frame, the atoms and their distance.
+        ForcefreeError: Naming the time of the first such frame, the atoms and their distance, or a cell that leaves images no room.
     """
+    periodic = trajectory.cell[trajectory.pbc]
+    if len(periodic) and not bool(np.isfinite(periodic).all() and np.linalg.matrix_rank(periodic, tol=1e-6) == len(periodic)):
+        raise ForcefreeError(
+            f"trajectory '{trajectory.name}' is periodic but its cell {trajectory.cell.tolist()} does not span the periodic directions; "
+            "give the whole cell or switch its periodicity off"
+        )
     search = NeighborList(cutoff=_REACH, full_list=False)
     stride = 1 if frames is None else max(1, len(trajectory) // frames)
     for time, positions in zip(trajectory.times[::stride], trajectory.positions[::stride], strict=True):

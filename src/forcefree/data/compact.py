@@ -9,6 +9,7 @@ from typing import Final
 
 import h5py
 
+from forcefree.data.h5md import open_store
 from forcefree.errors import ForcefreeError
 
 FOR_ANALYSIS: Final[Mapping[str, int]] = {"position": 3, "velocity": 5}
@@ -45,15 +46,13 @@ def compact_copy(
         The target.
 
     Raises:
-        ForcefreeError: If the target exists, the source does not, or no trajectory or frame would be kept.
+        ForcefreeError: If the target exists, the source does not or cannot be read, or no trajectory or frame would be kept.
     """
     if target.exists():
         raise ForcefreeError(f"{target} exists already; choose another output or remove it first")
-    if not source.is_file():
-        raise ForcefreeError(f"{source} does not exist; give the path of an H5MD trajectory")
     partial = target.with_name(target.name + ".partial")
     frames = slice(start, stop, stride)
-    with h5py.File(source, "r") as old:
+    with open_store(source) as old:
         names = list(old["particles"])[runs or slice(None)]
         if not names or not all(len(range(len(old[f"particles/{name}/position/time"]))[frames]) for name in names):
             raise ForcefreeError(
@@ -76,7 +75,9 @@ def _copy_group(old: h5py.Group, new: h5py.Group, frames: slice, digits: Mapping
     for name, item in old.items():
         if name == "force":
             continue
-        if isinstance(item, h5py.Group) and "value" in item:
+        if isinstance(item, h5py.Group) and "value" not in item:
+            _copy_group(item, new.create_group(name), frames, digits)
+        elif isinstance(item, h5py.Group):
             element = new.create_group(name)
             for part in ("step", "time", "value"):
                 _copy_dataset(item[part], element, part, digits.get(name) if part == "value" else None, frames)

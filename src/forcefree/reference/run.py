@@ -150,7 +150,9 @@ def _equilibrated(run: Run, start: Atoms) -> tuple[Floats, Floats]:
 
 def _continued(run: Run, start: Atoms, part: Path) -> tuple[Floats, Floats]:
     stored = next(iter(read_store(part, [run.name])))
-    if not np.array_equal(stored.numbers, start.numbers) or not np.array_equal(stored.masses, start.get_masses()):
+    same_atoms = np.array_equal(stored.numbers, start.numbers) and np.array_equal(stored.masses, start.get_masses())
+    same_cell = np.array_equal(stored.pbc, start.pbc) and np.array_equal(stored.cell[start.pbc], start.cell.array[start.pbc])
+    if not (same_atoms and same_cell and Electrons.stored(stored.provenance, str(part)) == Electrons.of(start)):
         raise ForcefreeError(f"the start structure is not the one that {part} was begun with; restore it or remove {part.parent}")
     assert stored.velocities is not None
     return stored.positions[-1], stored.velocities[-1]

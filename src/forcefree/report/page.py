@@ -55,7 +55,7 @@ def number(quantity: float | None, digits: int = 3) -> str:
         return "–"
     magnitude = abs(quantity)
     if magnitude >= 10 ** (digits - 1):
-        return f"{quantity:.0f}" if magnitude >= 10**digits else f"{quantity:.{digits}g}"
+        return f"{quantity:.0f}"
     if magnitude < 1e-4:
         return "0" if magnitude == 0 else f"{quantity:.1e}"
     return f"{quantity:.{digits}g}"

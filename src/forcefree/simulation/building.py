@@ -147,7 +147,7 @@ def _guards(model: Forecaster, state: State, options: SimulationOptions) -> Guar
 
 def _thermostat(state: State, options: SimulationOptions, schedule: Schedule, streams: Streams, bodies: Bodies) -> Thermostat:
     """That of NVT; of NVE with a temperature the same while it equilibrates."""
-    if options.temperature is None or (options.ensemble == "nve" and schedule.equilibration == 0):
+    if options.temperature is None or not options.thermostatted:
         return NoThermostat()
     kind = CSVR if options.thermostat == "csvr" else Langevin
     thermostat = kind(state, options.temperature, options.thermostat_time, schedule.interval, streams, bodies)

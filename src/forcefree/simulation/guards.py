@@ -126,8 +126,8 @@ class Guards:
     def _overlaps(self, state: State) -> dict[int, str]:
         """Overlaps of a batch that is too large to look at every pair."""
         reach = max(self._limits.closest.values(), default=0.0)
-        finite = bool(state.positions.isfinite().all())
-        pairs = close_pairs(state, reach) if finite else torch.empty(2, 0, dtype=torch.int64, device=state.system.device)
+        found_again = torch.where(state.positions.isfinite(), state.positions, self._start.positions)  # neighbour lists take numbers only
+        pairs = close_pairs(state.with_(positions=found_again), reach)
         distance = displacements(state, pairs).norm(dim=1)
         low = self._table(state, pairs, self._limits.closest, 0.0)
         found: dict[int, str] = {}

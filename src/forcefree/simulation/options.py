@@ -45,6 +45,8 @@ class SimulationOptions(Settings):
     """Let isolated molecules rotate; only with the velocities of the start when not given."""
 
     thermostat: ThermostatName = "csvr"
+    """Not for ``nve``, unless it is equilibrated at a temperature."""
+
     thermostat_time: Duration = 1000.0
     """Relaxation time of CSVR, inverse friction of Langevin, in fs."""
 
@@ -94,9 +96,21 @@ class SimulationOptions(Settings):
             raise ValueError("ensemble nvt needs a temperature in K, such as 300")
         if self.temperature is None and self.velocities == "maxwell-boltzmann":
             raise ValueError("velocities can only be drawn at a temperature in K, such as 300")
+        chosen = {"thermostat": self.thermostat, "thermostat_time": f"{self.thermostat_time:g} fs"}
+        idle = [f"{name} ({value})" for name, value in chosen.items() if name in self.model_fields_set]
+        if idle and not self.thermostatted:
+            raise ValueError(
+                f"a thermostat acts in nve only while it equilibrates at a temperature, so {' and '.join(idle)} would change nothing; "
+                "leave it out, or give equilibration, such as 5ps, and temperature"
+            )
         if self.halvings is not None and self.tolerance is None:
             raise ValueError(f"halvings ({self.halvings}) belong to a tolerance in meV per degree of freedom, such as 5; give one too")
         return self
+
+    @property
+    def thermostatted(self) -> bool:
+        """Whether a thermostat acts, for the whole run or while it is equilibrated."""
+        return self.temperature is not None and (self.ensemble == "nvt" or self.equilibration > 0.0)
 
     @property
     def draws_velocities(self) -> bool:

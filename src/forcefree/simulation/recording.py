@@ -36,6 +36,12 @@ class Block:
     velocities: Floats
     counts: NDArray[np.int64]
 
+    @classmethod
+    def empty(cls, state: State) -> Block:
+        """A block without frames."""
+        nothing = np.empty((0, state.n_atoms, 3))
+        return cls(np.empty(0), nothing, nothing, np.zeros(state.n_systems, dtype=np.int64))
+
 
 class Reporter(Protocol):
     """Something that keeps frames."""
@@ -119,7 +125,7 @@ class MemoryReporter:
 
     def __init__(self, state: State, names: Sequence[int], provenance: dict[str, Any]) -> None:
         self._state, self._names, self._provenance = state, names, provenance
-        self._blocks: list[Block] = []
+        self._blocks = [Block.empty(state)]
         self.trajectories: list[Trajectory] = []
 
     def append(self, block: Block) -> None:
@@ -131,13 +137,14 @@ class MemoryReporter:
         return {}
 
     def close(self, notes: dict[int, dict[str, Any]]) -> None:
-        """Put the trajectories together."""
+        """Put the trajectories together; as in a file, those without a frame are none."""
         whole = Block(
             times=np.concatenate([b.times for b in self._blocks]),
             positions=np.concatenate([b.positions for b in self._blocks]),
             velocities=np.concatenate([b.velocities for b in self._blocks]),
             counts=np.sum([b.counts for b in self._blocks], axis=0),
         )
-        self.trajectories = replica_trajectories(self._state, self._names, whole, self._provenance)
+        trajectories = replica_trajectories(self._state, self._names, whole, self._provenance)
         for index, values in notes.items():
-            self.trajectories[index].provenance.update(values)
+            trajectories[index].provenance.update(values)
+        self.trajectories = [trajectory for trajectory in trajectories if len(trajectory)]

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
@@ -68,7 +67,7 @@ class H5MDReporter:
         if position is None:
             self._lengths = [0] * len(names)
             self._writer = StoreWriter(path, attributes={"kind": "simulation", **provenance})
-            for template in self._split(_nothing(state)):
+            for template in self._split(Block.empty(state)):
                 self._writer.declare(template)
         else:
             self._lengths = list(position["frames"])
@@ -152,8 +151,3 @@ def open_text(path: Path, size: int | None) -> Any:
     file.truncate(size)
     file.seek(0, os.SEEK_END)
     return file
-
-
-def _nothing(state: State) -> Block:
-    empty = np.empty((0, state.n_atoms, 3))
-    return Block(np.empty(0), empty, empty, np.zeros(state.n_systems, dtype=np.int64))

@@ -224,7 +224,7 @@ class Run:
             total=total,
             time=(engine.steps - self.schedule.equilibration) * self.schedule.interval,
             ns_per_day=clock.ns_per_day,
-            eta=clock.eta(total - engine.steps) if running else 0.0,
+            eta=clock.eta(max(0, total - engine.steps)) if running else 0.0,
             temperature=float(temperatures.mean()) if running else float("nan"),
             running=running,
         )

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ase import Atoms
 
 from forcefree.data.h5md import SUFFIXES
+from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.beginning import read_ends, read_window
@@ -22,7 +23,7 @@ def read_start(start: Start) -> State:
     """The start as a state.
 
     Raises:
-        ForcefreeError: If it cannot be read, has no atoms, or has positions that are not finite or overlap.
+        ForcefreeError: If it is none of these, cannot be read, has no atoms, or has positions that are not finite or overlap.
     """
     if isinstance(start, State):
         return start
@@ -30,6 +31,10 @@ def read_start(start: Start) -> State:
         return State.from_atoms([find_start(str(start))])
     if isinstance(start, Atoms):
         return State.from_atoms([check_structure(start, "the start structure")])
+    if not isinstance(start, Sequence) or not all(isinstance(atoms, Atoms) for atoms in start):
+        raise ForcefreeError(
+            "a start is a file, a name, ASE structures or one State; put several systems into one State, or give structures"
+        )
     return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(start)])
 
 
@@ -48,6 +53,8 @@ def read_history(start: Start | tuple[State, ...], model: Forecaster, notice: Ca
         ForcefreeError: If it cannot be read or does not suit the model.
     """
     if isinstance(start, tuple) and start and all(isinstance(frame, State) for frame in start):
+        if len(start) > 1 and model.card.history_length == 1:
+            raise ForcefreeError(f"model {model.card.name} starts from one frame, not {len(start)}; give several systems as ASE structures")
         return tuple(frame for frame in start if isinstance(frame, State))
     if isinstance(start, (str, Path)) and Path(start).suffix in SUFFIXES:
         return read_window(Path(start), model.card, notice) if model.card.history_length > 1 else (read_ends(Path(start), notice),)

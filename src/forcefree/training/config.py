@@ -136,7 +136,7 @@ class TrainingConfig(Settings):
     output: Path
     """Model file to write; logs and checkpoints go to a folder beside it."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     devices: int | Literal["auto"] = 1
     accelerator: str = "auto"

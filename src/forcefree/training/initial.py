@@ -15,7 +15,7 @@ from forcefree.models.files import load
 from forcefree.models.forecaster import Forecaster
 from forcefree.models.registry import build_model
 from forcefree.training.config import TrainingConfig
-from forcefree.training.statistics import departure_scales, guard_limits
+from forcefree.training.statistics import departure_scales, guard_limits, told_temperatures
 from forcefree.training.windows import WindowSource
 
 
@@ -50,7 +50,7 @@ def continued(config: TrainingConfig, trajectories: Sequence[Trajectory], source
         update={
             "name": config.model.name,
             "ensemble": str(first.get("ensemble", "unknown")),
-            "temperatures": sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
+            "temperatures": told_temperatures(trajectories),
             "level_of_theory": str(first.get("level_of_theory", "unknown")),
             "calculator": first.get("calculator"),
             "guards": _merged(old.guards, guard_limits(trajectories)),

@@ -39,7 +39,7 @@ from forcefree.training.molecules import without
 from forcefree.training.potential import PotentialScales, potential_errors
 from forcefree.training.report import write_training_report
 from forcefree.training.splits import split
-from forcefree.training.statistics import departure_scales, guard_limits
+from forcefree.training.statistics import departure_scales, guard_limits, told_temperatures
 from forcefree.training.windows import Windows, WindowSource, window_source
 
 _SAMPLE = 512  # windows whose first frames an untrained model may look at
@@ -139,6 +139,8 @@ def _trajectories(config: TrainingConfig) -> list[Trajectory]:
         raise ForcefreeError("potential_weight needs potential energies in every trajectory; record them, or set potential_weight to 0")
     if config.reversal_weight and _timing(config).get("history_length", 1) > 1:
         raise ForcefreeError(f"reversal_weight is for models of one frame, and {config.model.name} sees several; set it to 0")
+    if config.own_past and _timing(config).get("history_length", 1) == 1:
+        raise ForcefreeError(f"own_past is for models of several frames, and {config.model.name} sees one; leave it out")
     return trajectories
 
 
@@ -233,7 +235,7 @@ def _model(config: TrainingConfig, trajectories: list[Trajectory], source: Windo
         **_timing(config),
         energy=config.model.energy if config.potential_weight else None,
         ensemble=str(first.get("ensemble", "unknown")),
-        temperatures=sorted({float(t.provenance["temperature"]) for t in trajectories if "temperature" in t.provenance}),
+        temperatures=told_temperatures(trajectories),
         level_of_theory=str(first.get("level_of_theory", "unknown")),
         calculator=first.get("calculator"),
         guards=limits,

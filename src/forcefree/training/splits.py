@@ -59,7 +59,7 @@ def _place(molecule: str) -> float:
 
 def _chosen(count: int, config: DataConfig, seed: int) -> set[int]:
     """Which of ``count`` things are held out."""
-    held_out = max(1, round(config.validation_fraction * count))
+    held_out = min(max(1, round(config.validation_fraction * count)), count - 1)
     order = np.random.Generator(np.random.Philox(key=[seed, 1 << 40])).permutation(count)
     return set(order[:held_out].tolist())
 

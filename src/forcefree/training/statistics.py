@@ -56,3 +56,9 @@ def guard_limits(trajectories: Iterable[Trajectory], frames_per_run: int = 400) 
         contacts.add(trajectory, frames_per_run)
     limits: dict[str, Any] = {"closest": contacts.closest, "longest_bond": contacts.longest_bond, "max_temperature": hottest}
     return limits if isolated or not volumes else limits | {"volume": [min(volumes), max(volumes)]}
+
+
+def told_temperatures(trajectories: Iterable[Trajectory]) -> list[float]:
+    """The different temperatures in K that runs say they were made at, lowest first; some say none."""
+    told = (trajectory.provenance.get("temperature") for trajectory in trajectories)
+    return sorted({float(value) for value in told if value is not None})

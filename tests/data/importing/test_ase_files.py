@@ -140,3 +140,10 @@ def test_not_a_number_is_found(tmp_path: Path, images: list[Atoms], bring: Impor
     write(tmp_path / "run.traj", frames)
     with pytest.raises(ForcefreeError, match=r"positions that are not finite numbers, first at 0\.75 fs"):
         bring(tmp_path / "run.traj", timestep=0.25)
+
+
+def test_a_time_with_a_unit_is_one_sentence(tmp_path: Path, bring: Import) -> None:
+    path = tmp_path / "run.extxyz"
+    path.write_text("".join(f'1\nProperties=species:S:1:pos:R:3 time="{step} ps"\nAr 0 0 {step}\n' for step in range(3)))
+    with pytest.raises(ForcefreeError, match=r"run\.extxyz has the time '0 ps' where a number of fs is needed"):
+        bring(path)

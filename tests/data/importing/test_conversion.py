@@ -131,3 +131,12 @@ def test_what_cannot_be_told_is_asked(tmp_path: Path) -> None:
         find_format(tmp_path / "notes.txt")
     with pytest.raises(ForcefreeError, match="'vasp' is not a format; choose one of auto"):
         find_format(tmp_path / "notes.txt", "vasp")
+
+
+def test_blocks_that_go_back_in_time_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a block times are seen to increase; between blocks, which a restarted run may repeat, as well."""
+    monkeypatch.setattr(frames_module, "block_length", lambda _: 2)
+    rows = "".join(f"1\nProperties=species:S:1:pos:R:3 time={time}\nAr 0 0 {time}\n" for time in (0, 1, 1, 2))
+    (tmp_path / "run.extxyz").write_text(rows)
+    with pytest.raises(ForcefreeError, match=r"run\.extxyz goes back in time at 1 fs; remove frames that are written twice"):
+        import_trajectories([tmp_path / "run.extxyz"], tmp_path / "all.h5", ImportOptions(velocities="none"))

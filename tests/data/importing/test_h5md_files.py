@@ -153,3 +153,20 @@ def test_velocities_alone_and_other_dimensions_are_refused(tmp_path: Path, true:
         del file["particles/all/position"]
     with pytest.raises(ForcefreeError, match="no positions"):
         bring(path)
+
+
+@pytest.mark.parametrize(("emptied", "sentence"), [("position", "holds no frames"), ("box", "has a box without edges")])
+def test_a_file_without_frames_or_edges_makes_no_store(
+    tmp_path: Path, true: Trajectory, bring: Import, emptied: str, sentence: str
+) -> None:
+    path = _foreign(tmp_path / "run.h5", true, species=true.numbers)
+    with h5py.File(path, "r+") as file:
+        place = "particles/all/position/value" if emptied == "position" else "particles/all/box/edges"
+        kept = np.asarray(file[place])
+        del file[place]
+        if emptied == "box":
+            place += "/value"
+        file.create_dataset(place, data=np.zeros((0, *kept.shape[-2:]))).attrs["unit"] = "nm"
+    with pytest.raises(ForcefreeError, match=rf"run\.h5 {sentence}; it may be"):
+        bring(path)
+    assert [child.name for child in tmp_path.iterdir()] == ["run.h5"]

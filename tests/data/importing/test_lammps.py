@@ -169,3 +169,26 @@ def test_the_bounding_box_of_a_tilted_cell_is_undone() -> None:
 def test_a_damaged_box_is_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match=r"numbers|convert|homogeneous"):
         read_box(["pp", "pp", "pp"], lines)
+
+
+@pytest.mark.parametrize(
+    ("found", "replaced", "sentence"),
+    [
+        ("ITEM: UNITS\nmetal", "ITEM: UNITS\nlj", "is in LAMMPS units lj; only real and metal can be imported"),
+        ("\n1 1 ", "\n1 0 ", "has atom type 0; atom types of LAMMPS count from 1"),
+        ("\n1 1 ", "\n1 1 1.0.0 ", "cut short"),
+        ("\n1 1 0.5 ", "\n1 1 0.5.5 ", r"a column that is not of numbers in frame 0 \(.*0\.5\.5.*\); mend the dump"),
+    ],
+)
+def test_a_dump_of_other_units_types_or_words_is_one_sentence(
+    tmp_path: Path, bring: Import, found: str, replaced: str, sentence: str
+) -> None:
+    frame = (
+        "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\nITEM: ATOMS id type x y z\n1 1 0.5 0 0\n"
+    )
+    path = tmp_path / "run.lammpstrj"
+    path.write_text("ITEM: UNITS\nmetal\n" + frame)
+    assert len(bring(path, timestep=1.0, elements=("Ar",), velocities="none")) == 1
+    path.write_text(path.read_text().replace(found, replaced))
+    with pytest.raises(ForcefreeError, match=sentence):
+        bring(path, timestep=1.0, elements=("Ar",), velocities="none")

@@ -106,3 +106,24 @@ def test_a_changing_cell_is_refused(tmp_path: Path, true: Trajectory, bring: Imp
     np.savez(tmp_path / "run.npz", **(_arrays(true) | {"cell": np.broadcast_to(true.cell, (40, 3, 3))}))
     with pytest.raises(ForcefreeError, match="one constant 3 x 3 cell"):
         bring(tmp_path / "run.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"dt": np.full(40, 0.25)}, r"array 'dt' has shape \(40,\); a single number is needed"),
+        ({"pos_future": np.zeros((39, 6, 3)), "lag_fs": 1.0}, "array 'pos_future' has 39 frames; 40 expected"),
+        ({"pos_future": np.zeros((40, 6, 3))}, "has no array 'lag_fs'; it has Z, pos"),
+        ({"pos_future": np.zeros((40, 6, 3)), "lag_fs": np.ones(40)}, r"array 'lag_fs' has shape \(40,\)"),
+        ({"cell": np.diag([9.0, 9.0, 0.0])}, r"run\.npz: .* does not span the periodic directions"),
+        ({"masses": np.array([12.0, 16.0, 1.0, 0.0, 1.0, 1.0])}, r"an atom of mass 0 amu \(atom 3\); masses are positive"),
+        ({"masses": np.array([12.0, np.nan, 1.0, 1.0, 1.0, 1.0])}, r"an atom of mass nan amu \(atom 1\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_one_sentence(
+    tmp_path: Path, true: Trajectory, bring: Import, change: dict[str, Any], sentence: str
+) -> None:
+    arrays = {key: value for key, value in _arrays(true).items() if key != "time"}
+    np.savez(tmp_path / "run.npz", **(arrays | change))
+    with pytest.raises(ForcefreeError, match=sentence):
+        bring(tmp_path / "run.npz")

@@ -81,6 +81,17 @@ class Archive:
             raise ForcefreeError(f"{self.path}: array '{key}' has {len(values)} numbers for {count} frames")
         return values
 
+    def number(self, key: str) -> float:
+        """A single number.
+
+        Raises:
+            ForcefreeError: If there are more.
+        """
+        values = np.asarray(self[key], dtype=np.float64)
+        if values.size != 1:
+            raise ForcefreeError(f"{self.path}: array '{key}' has shape {values.shape}; a single number is needed")
+        return float(values.item())
+
     def numbers(self, key: str) -> NDArray[np.int64]:
         """Atomic numbers, shape (n_atoms,).
 

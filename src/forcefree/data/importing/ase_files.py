@@ -65,18 +65,25 @@ def _frame(atoms: Atoms, source: Source) -> Frame:
     length = source.unit("length", usual="A")
     results = atoms.calc.results if atoms.calc is not None else {}
     energy, forces = results.get("energy"), results.get("forces")
-    time = next((atoms.info[key] for key in ("time", "Time") if key in atoms.info), None)
     return Frame(
         numbers=atoms.numbers.astype(np.int64),
         positions=atoms.positions * length,
         cell=np.asarray(atoms.cell.array, dtype=np.float64) * length,
         pbc=np.asarray(atoms.pbc, dtype=bool),
-        time=None if time is None else float(time),
+        time=_time(atoms, source),
         masses=atoms.get_masses(),
         velocities=_velocities(atoms, source),
         forces=None if forces is None else np.asarray(forces) * source.force_unit(usual="eV/A"),
         energy=None if energy is None else float(energy) * source.unit("energy", usual="eV"),
     )
+
+
+def _time(atoms: Atoms, source: Source) -> float | None:
+    written = next((atoms.info[key] for key in ("time", "Time") if key in atoms.info), None)
+    try:
+        return None if written is None else float(written)
+    except (TypeError, ValueError) as error:
+        raise ForcefreeError(f"{source.path} has the time '{written}' where a number of fs is needed") from error
 
 
 def _velocities(atoms: Atoms, source: Source) -> Floats | None:

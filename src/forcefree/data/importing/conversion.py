@@ -78,6 +78,8 @@ def _import_file(source: Source, kind: str, writer: StoreWriter, used: set[str],
                 progress(source.path, done)
         work.verify()
         writer.note(work.name, **work.notes())
+    if done == 0:
+        raise ForcefreeError(f"{source.path} holds no frames; it may be empty or truncated")
 
 
 def _free_name(source: Source, name: str, used: set[str]) -> str:
@@ -158,6 +160,10 @@ class _Work:
                 raise ForcefreeError(
                     f"{self.source.path} has {noun} that are not finite numbers, first at {trajectory.times[frame]:g} fs; cut the file before"
                 )
+        masses = trajectory.masses
+        if not bool((np.isfinite(masses) & (masses > 0.0)).all()):
+            atom = int(np.flatnonzero(~(np.isfinite(masses) & (masses > 0.0)))[0])
+            raise ForcefreeError(f"{self.source.path} has an atom of mass {masses[atom]:g} amu (atom {atom}); masses are positive")
         try:
             check_overlaps(trajectory)
         except ForcefreeError as error:

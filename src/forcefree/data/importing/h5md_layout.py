@@ -88,6 +88,8 @@ def read_box(group: h5py.Group, source: Source) -> tuple[Floats, NDArray[np.bool
     unit = unit_of(data) or unit_of(node) or unit_of(group["position/value"])
     edges = np.asarray(data, dtype=np.float64) * source.unit("length", written=unit)
     cells = [np.diag(edge) if edge.ndim == 1 else edge for edge in (edges if varying else [edges])]
+    if not cells:
+        raise ForcefreeError(f"{source.path} has a box without edges; it may be truncated")
     for cell in cells:
         same_cell(cell, cells[0], pbc, source.path)
     return np.where(pbc[:, None], cells[0], 0.0), pbc

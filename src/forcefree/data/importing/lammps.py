@@ -56,8 +56,7 @@ def read_lammps(source: Source) -> Iterator[Block]:
         raise ForcefreeError(f"{source.path} holds no frames; it may be empty or truncated")
     style = _style(first, source)
     unwrapped = first.has("xu", "yu", "zu") or first.has("xsu", "ysu", "zsu") or first.has("ix", "iy", "iz")
-    frames = (_frame(snapshot, source, style) for snapshot in _snapshots(source.path))
-    for trajectory in gather(frames, source, _stem(source.path), format="lammps", lammps_units=style):
+    for trajectory in gather(_frames(source, style), source, _stem(source.path), format="lammps", lammps_units=style):
         yield Block(trajectory, unwrapped=unwrapped, velocity_factor=source.unit("velocity", usual=_VELOCITY[style]))
 
 
@@ -75,6 +74,16 @@ def _style(first: _Snapshot, source: Source) -> str:
     if style not in _VELOCITY:
         raise ForcefreeError(f"{source.path} is in LAMMPS units {style}; only real and metal can be imported")
     return style
+
+
+def _frames(source: Source, style: str) -> Iterator[Frame]:
+    for index, snapshot in enumerate(_snapshots(source.path)):
+        try:
+            yield _frame(snapshot, source, style)
+        except ForcefreeError:
+            raise
+        except ValueError as error:
+            raise ForcefreeError(f"{source.path} has a column that is not of numbers in frame {index} ({error}); mend the dump") from error
 
 
 def _frame(snapshot: _Snapshot, source: Source, style: str) -> Frame:
@@ -121,6 +130,8 @@ def _numbers(rows: _Snapshot, source: Source) -> NDArray[np.int64]:
     if not rows.has("type") or not elements:
         raise ForcefreeError(f"{source.path} does not name the elements; say which element each atom type is, such as --elements Si,O")
     types = rows.values("type")[:, 0].astype(np.int64)
+    if types.min() < 1:
+        raise ForcefreeError(f"{source.path} has atom type {types.min()}; atom types of LAMMPS count from 1")
     if types.max() > len(elements):
         raise ForcefreeError(f"{source.path} has atom type {types.max()}, but --elements names only {len(elements)}; name one per type")
     return atomic_numbers(elements, source.path)[types - 1]

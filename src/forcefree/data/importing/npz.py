@@ -70,13 +70,14 @@ def _times(archive: Archive, source: Source, count: int) -> Floats:
         if count > 1:
             source.spacing(float(times[1] - times[0]))
         return times
-    return source.times(0, count, spacing=float(archive["dt"]) if "dt" in archive else None)
+    return source.times(0, count, spacing=archive.number("dt") if "dt" in archive else None)
 
 
 def _pairs(archive: Archive, source: Source) -> Iterator[Block]:
-    fields, lag = _fields(archive, source), float(archive["lag_fs"])
+    fields, lag = _fields(archive, source), archive.number("lag_fs")
     factor, length = fields.pop("velocity_factor"), source.unit("length", usual="A")
-    now, later = archive.frames("pos"), archive.frames("pos_future")
+    now = archive.frames("pos")
+    later = archive.frames("pos_future", len(now))
     velocities = [archive.frames(key, len(now)) for key in ("vel", "vel_future")] if "vel_future" in archive else None
     for index in range(len(now)):
         moving = None if velocities is None else np.stack([v[index] for v in velocities]) * factor
