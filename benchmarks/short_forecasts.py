@@ -74,7 +74,9 @@ def trained(label: str, changes: Changes, data: Changes, seed: int, arguments: a
     """The model file of one training, made now if it is not there."""
     files = Path(data["files"][0]).stem
     words = "-".join(label.lower().replace(",", "").split())
-    output = arguments.models / f"{words}-{files}-{arguments.spacing:g}fs-{arguments.steps}-{seed}.safetensors"
+    factor = arguments.rival_factor if arguments.set == "rival" else 1.0
+    steps = round(factor * arguments.steps)
+    output = arguments.models / f"{words}-{files}-{arguments.spacing:g}fs-{steps}x{arguments.batch}-{seed}.safetensors"
     if output.exists():
         return output
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
@@ -82,8 +84,6 @@ def trained(label: str, changes: Changes, data: Changes, seed: int, arguments: a
         changes = merged(changes, {"model": {"options": {"spacing": arguments.spacing}}})
     else:
         recipe["model"]["options"] = {}
-    factor = arguments.rival_factor if arguments.set == "rival" else 1.0
-    steps = round(factor * arguments.steps)
     short: Changes = {
         "optimizer": {"steps": steps, "batch": arguments.batch},
         "validation": {"every": max(1, steps // 3)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from ase import Atoms, units
@@ -26,4 +27,5 @@ def reference_starts(count: int, reference: str = "ethanol-nvt-300K") -> list[At
 
 def fine_spacing(interval: float) -> float:
     """Longest time between recorded frames, fs, that divides the step and sees the O-H stretch, which needs 4.5 fs or less."""
-    return max(part for part in (4.0, 2.5, 2.0) if interval % part == 0.0)
+    round_numbers = (part for part in (4.0, 2.5, 2.0) if interval % part == 0.0)
+    return next(round_numbers, interval / math.ceil(interval / 4.5))

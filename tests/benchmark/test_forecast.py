@@ -104,7 +104,7 @@ def test_keeping_no_frame_is_refused() -> None:
 def test_a_forecast_too_short_for_one_frame_is_said() -> None:
     runs = molecular_dynamics(1, 60, every=30, ensemble="nve")
     windows = window_source(runs, 30.0, {}).draw(2, 0)
-    with pytest.raises(ForcefreeError, match="ask for at least one, up to 10 fs"):
+    with pytest.raises(ForcefreeError, match="short forecasts up to 10 fs, less than the 15 fs between the frames of the data"):
         Iterated(FreeFlight(Card(name="short", model="x", species=[1, 8], t_max=10.0, cutoff=4.0)))(windows)
 
 

@@ -336,7 +336,7 @@ def test_a_verdict_of_the_analysis_is_that_of_the_row(table: Table, verdict: str
     assert found["x: other"].holds is None
 
 
-@pytest.mark.parametrize(("interval", "spacing"), [(20.0, 4.0), (10.0, 2.5), (5.0, 2.5), (8.0, 4.0), (14.0, 2.0)])
+@pytest.mark.parametrize(("interval", "spacing"), [(20.0, 4.0), (10.0, 2.5), (5.0, 2.5), (8.0, 4.0), (14.0, 2.0), (7.0, 3.5), (3.0, 3.0)])
 def test_frames_are_close_enough_to_see_hydrogen(interval: float, spacing: float) -> None:
     assert script("starts").fine_spacing(interval) == spacing
 

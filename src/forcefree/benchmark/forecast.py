@@ -16,6 +16,7 @@ from forcefree.benchmark.baselines import Predictor
 from forcefree.benchmark.forecast_errors import ForecastErrors, aligned
 from forcefree.benchmark.lorenz import Floats, coupled_lorenz
 from forcefree.benchmark.sti_core import StiOptions
+from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.state import State
 from forcefree.training.windows import Windows
@@ -108,6 +109,10 @@ class Iterated:
         """Positions at all times of the windows, Å."""
         card, spacing = self.model.card, float(windows.times[0, 0])
         count = min(self.segment or int(card.t_max / spacing + 1e-6), len(windows.times))
+        if count == 0:
+            raise ForcefreeError(
+                f"{card.name} forecasts up to {card.t_max:g} fs, less than the {spacing:g} fs between the frames of the data"
+            )
         history = windows.history[-card.history_length :]
         found: list[State] = []
         with torch.inference_mode():

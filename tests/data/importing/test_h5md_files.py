@@ -146,6 +146,10 @@ def test_energies_at_other_times_are_left_out_and_velocities_at_other_times_refu
 def test_velocities_alone_and_other_dimensions_are_refused(tmp_path: Path, true: Trajectory, bring: Import) -> None:
     path = _foreign(tmp_path / "run.h5", true, species=true.numbers)
     with h5py.File(path, "r+") as file:
+        file["particles/all/box"].move("edges", "kept")
+    with pytest.raises(ForcefreeError, match="its box is periodic but not how large it is; add box/edges"):
+        bring(path)
+    with h5py.File(path, "r+") as file:
         file["particles/all/box"].attrs["boundary"] = ["periodic"] * 2
     with pytest.raises(ForcefreeError, match="box of 2 dimensions"):
         bring(path)

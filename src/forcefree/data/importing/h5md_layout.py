@@ -71,7 +71,7 @@ def read_box(group: h5py.Group, source: Source) -> tuple[Floats, NDArray[np.bool
     """The constant cell (rows in Å, shape (3, 3)) and which vectors are periodic (3,).
 
     Raises:
-        ForcefreeError: If the cell changes with time or is not three-dimensional.
+        ForcefreeError: If the cell changes with time, is not three-dimensional, or is periodic and not there.
     """
     box = group.get("box")
     if box is None:
@@ -81,7 +81,9 @@ def read_box(group: h5py.Group, source: Source) -> tuple[Floats, NDArray[np.bool
     if pbc.shape != (3,):
         raise ForcefreeError(f"{source.path} has a box of {len(pbc)} dimensions; three are needed")
     if "edges" not in box:
-        return np.zeros((3, 3)), np.zeros(3, dtype=bool)
+        if pbc.any():
+            raise ForcefreeError(f"{source.path} says that its box is periodic but not how large it is; add box/edges")
+        return np.zeros((3, 3)), pbc
     node = box["edges"]
     varying = isinstance(node, h5py.Group)
     data = node["value"] if varying else node
