@@ -152,10 +152,11 @@ class OneLost(Einstein):
         return Departures(torch.where(lost[:, None], torch.nan, found.positions), found.velocities)
 
 
-def test_those_that_last_are_judged_beside_a_lost_one(reference: Path, tmp_path: Path) -> None:
+def test_those_that_last_are_judged_beside_a_lost_one(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, how = CanonicalRun(replicas=4, duration=1000.0), Propagation("direct", 20.0, None)
     table = Table("lost", tmp_path)
     canonical_rows(table, OneLost(), reference, how, run)
+    assert "replica 0 was stopped" in capsys.readouterr().err
     first, *others = table.rows
     assert (first.figure, first.measured, first.holds) == ("4 x 1 ps at 300 K, direct 20 fs: replicas lost", 1.0, False)
     assert all(row.figure.startswith("4 x 1 ps at 300 K, direct 20 fs, the 3 that last: ") for row in others)

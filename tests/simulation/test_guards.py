@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from forcefree.models.card import Card
+from forcefree.models.files import load
 from forcefree.simulation.guards import CLOSEST_MARGIN, LONGEST_MARGIN, Guards, Limits
 from forcefree.simulation.pairs import atom_pairs, close_pairs, displacements
 from forcefree.state import State
@@ -57,6 +58,11 @@ def test_limits_are_what_training_saw_with_a_margin() -> None:
     assert Limits.of(_card(guards={**SEEN, "max_temperature": 750.0}), isolated=True).hottest == 750.0
 
 
+def test_a_collision_that_the_reference_makes_too_is_no_overlap() -> None:
+    """SPC/Fw brought two hydrogens to 1.22 Å from a frame of a rollout; a limit of 1.195 Å had stopped that rollout at 1.182 Å."""
+    assert 1.0 < Limits.of(load("trajcast-water").card, isolated=False).closest[1, 1] < 1.1
+
+
 def test_pairs_that_training_never_saw_close_fall_back_on_covalent_radii() -> None:
     limits = Limits.of(_card(), isolated=True)
 
@@ -96,7 +102,7 @@ def test_an_overlap_stops_its_replica_only() -> None:
 
     broken = _guards(state).broken(_moved(state, 18 + 1, 18, 0.7), _mild(state))
 
-    assert broken == {2: "atoms C0-C1 overlap at 0.700 Å, closer than 1.190 Å"}
+    assert broken == {2: "atoms C0-C1 overlap at 0.700 Å, closer than 1.050 Å"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -210,4 +216,4 @@ def test_a_lost_replica_of_a_large_batch_hides_no_overlap_of_another(monkeypatch
     monkeypatch.setattr("forcefree.simulation.guards._ALL_PAIRS", 1)
 
     assert _guards(state).broken(wrong, _mild(state)) == plain
-    assert plain == {0: "a position or velocity is not a finite number", 1: "atoms C0-C1 overlap at 0.700 Å, closer than 1.190 Å"}
+    assert plain == {0: "a position or velocity is not a finite number", 1: "atoms C0-C1 overlap at 0.700 Å, closer than 1.050 Å"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from forcefree.analysis.motion import conserved_by
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.study import analyze
@@ -69,6 +71,8 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         )  # fmt: skip
         table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
         lasting = [one for one in found.trajectories() if not one.provenance.get("stopped")]
+        for sentence in found.stopped.values():
+            typer.echo(sentence, err=True)
         if found.stopped:
             label += f", the {len(lasting)} that last"
         if lasting:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 from forcefree.analysis.motion import conserved_by, run_temperatures
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.verdict import mean_and_error
@@ -52,6 +54,8 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
         output=output, resume=output is not None,
     )  # fmt: skip
     table.add(f"{label}: lost", len(found.stopped), "of 1", at_most=0, seeds=1)
+    for sentence in found.stopped.values():
+        typer.echo(sentence, err=True)
     if found.stopped:
         return
     ours = next(iter(found.trajectories()))

@@ -14,8 +14,9 @@ from forcefree.models.card import Card
 from forcefree.simulation.pairs import atom_pairs, close_pairs, displacements
 from forcefree.state import State
 
-CLOSEST_MARGIN = 0.85
-"""A contact is an overlap below this fraction of the closest that training saw."""
+CLOSEST_MARGIN = 0.75
+"""A contact is an overlap below this fraction of the closest that training saw. Runs longer than the data see closer ones: hydrogens of
+flexible water that came no nearer than 1.41 Å in the data of ``trajcast-water`` reach 1.22 Å once in 200 ps, under true forces too."""
 
 LONGEST_MARGIN = 1.25
 """A bond is broken beyond this multiple of the longest that training saw."""
