@@ -16,7 +16,7 @@ from forcefree.state import State
 
 CLOSEST_MARGIN = 0.75
 """A contact is an overlap below this fraction of the closest that training saw. Runs longer than the data see closer ones: hydrogens of
-flexible water that came no nearer than 1.41 Å in the data of ``trajcast-water`` reach 1.22 Å once in 200 ps, under true forces too."""
+flexible water that came no nearer than 1.41 Å in the data of ``trajcast-water`` reach 1.22 Å in rare collisions, under true forces."""
 
 LONGEST_MARGIN = 1.25
 """A bond is broken beyond this multiple of the longest that training saw."""
