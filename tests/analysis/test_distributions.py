@@ -36,6 +36,7 @@ def test_limits_of_the_distance() -> None:
     first, second = np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 0.0]]), np.array([[0.0, 3.0, 0.0], [1.0, 1.0, 0.0]])
     np.testing.assert_allclose(jensen_shannon(first, second), [1.0, 0.0], atol=1e-9)
     np.testing.assert_allclose(jensen_shannon(first, second), jensen_shannon(second, first))
+    np.testing.assert_array_equal(jensen_shannon(np.array([[0.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 2.0], [0.0, 0.0]])), [1.0, 0.0])
 
 
 def test_values_agree_with_ase(others: list[Trajectory]) -> None:

@@ -99,17 +99,26 @@ def test_mirror_images_differ_only_in_dihedrals(thermostatted: list[Trajectory])
     assert measures["structure.angle"].verdict == "holds"
 
 
+def _salt(rng: np.random.Generator, apart: float) -> Trajectory:
+    """Two sodium ions so far apart (Å along every axis) among chloride anywhere; beyond 10 Å no distance is counted."""
+    positions = rng.uniform(0.0, 20.0, (40, 30, 3))
+    positions[:, :2] = [[0.0, 0.0, 0.0], [apart, apart, apart]]
+    numbers = np.where(np.arange(30) < 2, 11, 17)
+    return Trajectory("r", numbers, np.ones(30), np.arange(40.0), positions, cell=20.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1.2, 10.0), (10.0, 1.2)])
+def test_a_pair_that_only_one_side_shows_is_as_far_off_as_can_be(ours: float, theirs: float) -> None:
+    rng = np.random.default_rng(2)
+    model, reference = ([Piece(i, _salt(rng, apart)) for i in range(6)] for apart in (ours, theirs))
+    measure, results, _ = radial_measure(model, reference, split_halves(model, reference), Thresholds())
+    assert measure.verdict == "does not hold"
+    assert (results[0].curve.name, results[0].distance, results[0].ceiling) == ("Na-Na", 1.0, 0.0)
+
+
 def test_pairs_that_never_come_within_reach_are_left_out_and_the_rest_is_judged() -> None:
-    """Two sodium ions stay 17 Å apart, where no distance is counted."""
     rng = np.random.default_rng(1)
-
-    def salt() -> Trajectory:
-        positions = rng.uniform(0.0, 20.0, (40, 30, 3))
-        positions[:, :2] = [[0.0, 0.0, 0.0], [10.0, 10.0, 10.0]]
-        numbers = np.where(np.arange(30) < 2, 11, 17)
-        return Trajectory("r", numbers, np.ones(30), np.arange(40.0), positions, cell=20.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
-
-    model, reference = ([Piece(i, salt()) for i in range(6)] for _ in range(2))
+    model, reference = ([Piece(i, _salt(rng, 10.0)) for i in range(6)] for _ in range(2))
     measure, results, curves = radial_measure(model, reference, split_halves(model, reference), Thresholds())
     assert [result.curve.name for result in results] == ["Na-Cl", "Cl-Cl"]
     assert [curve.name for curve in curves] == ["Na-Na", "Na-Cl", "Cl-Cl"]

@@ -6,16 +6,20 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import copper
+from forcefree.analysis.result import Analysis
+from forcefree.analysis.study import analyze
 from forcefree.benchmark.canonical import CanonicalRun, blind_rows, canonical_rows
 from forcefree.benchmark.large_cell import large_rows
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
+from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
@@ -144,18 +148,31 @@ def test_rollouts_that_are_lost_are_counted_and_not_judged(reference: Path, tmp_
 
 
 class OneLost(Einstein):
-    """The first of the replicas is nowhere once it has moved by a step."""
+    """The first of the replicas is nowhere after a while."""
+
+    asked = 0
 
     def departures(self, history: tuple[State, ...], times: torch.Tensor) -> Departures:
         found = super().departures(history, times)
-        lost = (history[-1].system == 0) & (history[-1].n_systems == 4)
+        self.asked += 1
+        lost = (history[-1].system == 0) & (self.asked > 145)
         return Departures(torch.where(lost[:, None], torch.nan, found.positions), found.velocities)
 
 
-def test_those_that_last_are_judged_beside_a_lost_one(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_those_that_last_are_judged_beside_a_lost_one(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged: list[str] = []
+
+    def watched(path: Path, *others: Any, **options: Any) -> Analysis:
+        judged.extend(run.name for run in read_store(path))
+        return analyze(path, *others, **options)
+
+    monkeypatch.setattr("forcefree.benchmark.canonical.analyze", watched)
     run, how = CanonicalRun(replicas=4, duration=1000.0), Propagation("direct", 20.0, None)
     table = Table("lost", tmp_path)
     canonical_rows(table, OneLost(), reference, how, run)
+    assert judged == ["replica_0001", "replica_0002", "replica_0003"]
     assert "replica 0 was stopped" in capsys.readouterr().err
     first, *others = table.rows
     assert (first.figure, first.measured, first.holds) == ("4 x 1 ps at 300 K, direct 20 fs: replicas lost", 1.0, False)
@@ -179,6 +196,10 @@ def test_rollouts_that_are_kept_are_not_made_again(reference: Path, tmp_path: Pa
     model, large = Counted(), Counted(repeats=2)
     first, again = (table_of(tmp_path, lambda table: canonical_rows(table, model, reference, how, run)) for _ in range(2))
     assert (model.asked, first) == (150, again)
+    with pytest.raises(
+        ForcefreeError, match=r"direct-20\.h5 is 1 ps long, not 0\.5 ps; ask for that, or keep these rollouts in another folder"
+    ):
+        canonical_rows(Table("short", tmp_path), model, reference, how, replace(run, duration=500.0))
     for _ in range(2):
         large_rows(Table("large", tmp_path), large, reference, how, run, 2)
     assert large.asked == 150

@@ -132,6 +132,7 @@ def test_sizes_need_nothing_but_a_structure(files: Path, tmp_path: Path) -> None
         ),
         (["--reference", "reference.h5", "--propagator", "direct:10:2"], "corrections (2) belong to the reversible propagator"),
         (["--reference", "missing.h5"], "missing.h5"),
+        (["--held-out", "held-out.h5", "--rollouts", "kept"], "only canonical rollouts are kept in kept; give the --reference"),
         (["--large", "2", "--held-out", "held-out.h5"], "a larger cell needs canonical runs of a periodic system"),
         (["--cells", "2", "--start", "ethanol"], "the start 'ethanol' is not periodic in three directions"),
     ],

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -388,3 +389,13 @@ def test_a_file_that_was_taken_away_is_missed_and_a_run_goes_on_when_it_is_back(
     (tmp_path / "elsewhere").rename(tmp_path / name)
     _run(parts, duration=40.0, resume=True, **AT_ONCE)
     _assert_same(whole, parts)
+
+
+def test_a_thermostat_that_never_acted_does_not_keep_a_run_from_going_on() -> None:
+    """Earlier versions took one for ``nve`` and did nothing with it."""
+    options = SimulationOptions.parse({"ensemble": "nve", "duration": 100.0, "velocities": "start"}, "here").model_dump(mode="json")
+    begun = Identity("model", "start", options | {"thermostat": "langevin", "thermostat_time": 50.0})
+    Identity("model", "start", options).refuse_other(begun, Path("run.h5"))
+    acting = {"temperature": 300.0, "equilibration": 100.0}
+    with pytest.raises(ForcefreeError, match="was made with thermostat langevin, not csvr"):
+        Identity("model", "start", options | acting).refuse_other(replace(begun, options=begun.options | acting), Path("run.h5"))

@@ -106,6 +106,11 @@ def test_impossible_ends_are_said(tmp_path: Path, warm: list[Trajectory]) -> Non
         simulate(boxed(), tmp_path / "missing.h5", ensemble="nve", **OPTIONS)
 
 
+def test_structures_may_come_one_by_one() -> None:
+    begun = simulate(boxed(), iter([boxed_atoms(), boxed_atoms()]), temperature=300.0, **OPTIONS)
+    assert begun.state.n_systems == 2
+
+
 def test_what_is_no_start_is_refused() -> None:
     state = State.from_atoms([boxed_atoms()])
     for start in (5, [state, state], [boxed_atoms(), "water.xyz"]):

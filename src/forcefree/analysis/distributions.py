@@ -45,10 +45,13 @@ def jensen_shannon(first: Floats, second: Floats) -> Floats:
         second: The same; both are normalised here.
 
     Returns:
-        0 for equal and 1 for disjoint distributions, shape (...). Source: Endres and Schindelin,
+        0 for equal and 1 for disjoint distributions, also where one of them is empty, shape (...). Source: Endres and Schindelin,
         IEEE Trans. Inf. Theory 49, 1858 (2003).
     """
-    return np.asarray(jensenshannon(first, second, base=2.0, axis=-1))
+    none, nothing = (np.asarray(counts).sum(axis=-1) == 0.0 for counts in (first, second))
+    with np.errstate(invalid="ignore"):
+        found = np.asarray(jensenshannon(first, second, base=2.0, axis=-1))
+    return np.where(none & nothing, 0.0, np.where(none | nothing, 1.0, found))
 
 
 def values(run: Trajectory, coordinates: Coordinates) -> Floats:

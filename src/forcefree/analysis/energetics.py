@@ -130,7 +130,7 @@ def drift_measure(
         verdict=judge_deviation(abs(drift), error, thresholds.drift),
         note="kinetic plus true potential energy, a line fitted to each run",
     )
-    times = max((one.times for one in ours), key=lambda times: float(times[-1]))
+    times = max((one.times - one.times[0] for one in ours), key=lambda times: float(times[-1]))
     changes = [[_known(scale * float(e)) for e in _changes(one, times)] for one in ours]
     return measure, numbers(times / 1000.0), changes
 
@@ -185,8 +185,9 @@ def _count(values: Floats, edges: Floats) -> Floats:
 
 
 def _changes(one: SampledEnergies, times: Floats) -> Floats:
-    """Change of the total energy since the first sample, from the samples nearest to those of the times that the run reached."""
-    nearest = np.abs(one.times[:, None] - times[times <= one.times[-1]]).argmin(axis=0)
+    """Change of the total energy since the first sample, from the samples nearest to those times since then that the run reached."""
+    since = one.times - one.times[0]
+    nearest = np.abs(since[:, None] - times[times <= since[-1]]).argmin(axis=0)
     total = one.potential + one.kinetic
     return np.asarray(total[nearest] - total[0])
 

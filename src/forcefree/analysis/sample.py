@@ -169,9 +169,17 @@ def _targets(runs: Sequence[Trajectory]) -> list[float | None]:
 
 
 def _check(path: Path, run: Trajectory, first: Trajectory, paced: Trajectory) -> None:
-    same_atoms = np.array_equal(run.numbers, first.numbers) and np.allclose(run.masses, first.masses, rtol=1e-3)
-    if not (same_atoms and np.array_equal(run.pbc, first.pbc) and np.allclose(run.cell[run.pbc], first.cell[run.pbc], atol=0.01)):
+    if not np.array_equal(run.numbers, first.numbers) or not np.array_equal(run.pbc, first.pbc):
         raise ForcefreeError(f"{path} holds different systems in {first.name} and {run.name}; analyse one system at a time")
+    if not np.allclose(run.masses, first.masses, rtol=1e-3):
+        atom = int(np.argmax(np.abs(run.masses / first.masses - 1.0)))
+        raise ForcefreeError(
+            f"atom {atom} has mass {first.masses[atom]:g} amu in {first.name} of {path} but {run.masses[atom]:g} amu in {run.name}; analyse "
+            "them apart"
+        )
+    if not np.allclose(run.cell[run.pbc], first.cell[run.pbc], atol=0.01):
+        apart = np.abs(run.cell - first.cell).max()
+        raise ForcefreeError(f"{path} has cells that differ by {apart:.3g} Å in {first.name} and {run.name}; analyse one density at a time")
     if run.velocities is None:
         raise ForcefreeError(f"{path} has no velocities in {run.name}; save them, or import the trajectory so that they are derived")
     if not np.isfinite(run.positions).all() or not np.isfinite(run.velocities).all():
@@ -180,8 +188,8 @@ def _check(path: Path, run: Trajectory, first: Trajectory, paced: Trajectory) ->
         check_heat(run)
     except ForcefreeError as error:
         raise ForcefreeError(f"{path}: {error}") from error
-    if not run.velocities.any():
-        raise ForcefreeError(f"{path} has velocities in {run.name} that are all zero; import the trajectory with --velocities derive")
+    if len(run) >= FEWEST_FRAMES and not run.velocities.any():
+        raise ForcefreeError(f"{path} has velocities in {run.name} that are all zero; save them, or import with --velocities derive")
     if len(run) > 1:
         try:
             matches = np.isclose(run.spacing, paced.spacing, rtol=1e-3)

@@ -47,8 +47,8 @@ def radial_measure(
     """Compare pair distances and radial distribution functions of a system that is periodic in three directions.
 
     Returns:
-        A measure for all pairs of elements, the distributions of distances, without those of pairs that never come within reach in
-        some half, and the radial distribution functions.
+        A measure for all pairs of elements, the distributions of distances, without those of pairs that never come within reach,
+        and the radial distribution functions.
     """
     ours, theirs = pair_distances(model), pair_distances(reference)
     found = compare(ours.counts, theirs.counts, splits, jensen_shannon)
@@ -95,14 +95,14 @@ def _results(
     densities = [side.sum(axis=0) / np.maximum(1.0, side.sum(axis=(0, 2)))[:, None] / width for side in (model, reference)]
     results = []
     for row, name in enumerate(names):
+        if not model[:, row].any() and not reference[:, row].any():
+            continue
         shown = _inhabited(densities[0][row] + densities[1][row]) if kind in ("bond", "angle") else slice(None)
         curve = Curve(
             name=name, x=numbers(centres[shown]), model=numbers(densities[0][row][shown]), reference=numbers(densities[1][row][shown])
         )
         numbers_of = (found.value[row], found.spread[row], found.ceiling[row], found.ceiling_spread[row])
         distance, spread, ceiling, ceiling_spread = (float(value) for value in numbers_of)
-        if not np.isfinite(distance + ceiling):  # a pair that some half never shows within reach
-            continue
         verdict = judge_distance(distance, spread, ceiling, float(found.bound[row]), thresholds.distance_factor)
         results.append(
             DistributionResult(

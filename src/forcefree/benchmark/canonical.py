@@ -17,6 +17,7 @@ from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of, st
 from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
+from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
@@ -62,21 +63,37 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         )
     label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
     with ExitStack() as stack:
-        folder = run.rollouts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        output = folder / how.file_name
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        output = (run.rollouts or temporary) / how.file_name
         found = _roll(
             model, runs, run, temperature, output,
             equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
             save_every=spacing_of(how.interval, runs[0].spacing),
         )  # fmt: skip
+        check_rollout(found, run.duration)
         table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
         lasting = [one for one in found.trajectories() if not one.provenance.get("stopped")]
-        for sentence in found.stopped.values():
-            typer.echo(sentence, err=True)
-        if found.stopped:
+        if found.stopped and lasting:
             label += f", the {len(lasting)} that last"
+            output = temporary / "lasting.h5"
+            write_store(output, lasting)
         if lasting:
             _rows(table, label, output, lasting, reference, runs)
+
+
+def check_rollout(found: Simulation, duration: float) -> None:
+    """Say why replicas were stopped, and refuse a rollout that was kept and is longer than ``duration`` (fs).
+
+    Raises:
+        ForcefreeError: If it is.
+    """
+    for sentence in found.stopped.values():
+        typer.echo(sentence, err=True)
+    step = float(str(found.propagator["interval"]))
+    if found.time > whole_steps(duration, step) + 0.5 * step:
+        raise ForcefreeError(
+            f"{found.output} is {found.time / 1000:g} ps long, not {duration / 1000:g} ps; ask for that, or keep these rollouts in another folder"
+        )
 
 
 def blind_rows(table: Table, model: Forecaster, reference: Path, run: CanonicalRun) -> None:
@@ -161,7 +178,7 @@ def _rows(table: Table, label: str, output: Path, ours: list[Trajectory], refere
             at_most=measure.threshold,
             seeds=len(ours),
             error=measure.deviation_error,
-            holds=None if measure.threshold is None else measure.verdict == "holds",
+            holds=None if measure.threshold is None or measure.verdict == "not judged" else measure.verdict == "holds",
         )
         if measure.model is not None and measure.group in ("ensemble", "transport"):
             table.add(f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=len(ours), error=measure.model_error)

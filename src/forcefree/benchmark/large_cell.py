@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from forcefree.analysis.motion import conserved_by, run_temperatures
 from forcefree.analysis.sample import load_sample
 from forcefree.analysis.verdict import mean_and_error
 from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of
-from forcefree.benchmark.canonical import CanonicalRun, spacing_of, whole_steps
+from forcefree.benchmark.canonical import CanonicalRun, check_rollout, spacing_of, whole_steps
 from forcefree.benchmark.cell_sizes import supercell
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
@@ -53,9 +51,8 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
         save_every=spacing_of(how.interval, runs[0].spacing), seed=run.seed,
         output=output, resume=output is not None,
     )  # fmt: skip
+    check_rollout(found, run.duration)
     table.add(f"{label}: lost", len(found.stopped), "of 1", at_most=0, seeds=1)
-    for sentence in found.stopped.values():
-        typer.echo(sentence, err=True)
     if found.stopped:
         return
     ours = next(iter(found.trajectories()))

@@ -94,6 +94,10 @@ def run_materials(protocol: MaterialsProtocol, table: Table) -> None:
     """
     if protocol.held_out is None and protocol.reference is None and not (protocol.cells and protocol.start):
         raise ForcefreeError("nothing to compare with; give --held-out runs, a --reference, or --cells and a --start")
+    if protocol.canonical.rollouts is not None and protocol.reference is None:
+        raise ForcefreeError(
+            f"only canonical rollouts are kept in {protocol.canonical.rollouts}; give the --reference that they stand beside"
+        )
     if find_device(protocol.device).type not in ("cpu", "cuda"):
         raise ForcefreeError(f"speeds are measured on cpu or cuda, not on '{protocol.device}'")
     models = [load(name) for name in protocol.models]
@@ -136,8 +140,6 @@ def _canonical_parts(
     table: Table, model: Forecaster, reference: Path, propagators: Sequence[Propagation], protocol: MaterialsProtocol
 ) -> None:
     """Canonical rollouts of the reference's own cell, and of a larger one where that is asked for."""
-    if protocol.canonical.rollouts is not None:
-        protocol.canonical.rollouts.mkdir(parents=True, exist_ok=True)
     if protocol.large == 1:
         blind_rows(table, model, reference, protocol.canonical)
     for how in propagators:

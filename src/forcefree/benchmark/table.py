@@ -39,9 +39,11 @@ class Row:
 
     @property
     def verdict(self) -> Literal["holds", "undecided", "missed", ""]:
-        """Of the target, if any: undecided where it lies within two standard errors or the judgement was left open."""
-        if self.holds is None or self.holds:
-            return "" if self.holds is None else "holds"
+        """Of the target, if any: undecided where it is missed by less than two standard errors or the judgement was left open."""
+        if self.holds is None or not self.target:
+            return ""
+        if self.holds:
+            return "holds"
         if self.measured is None or not math.isfinite(self.measured):
             return "missed"
         sign, limit, *_ = self.target.split()

@@ -29,6 +29,7 @@ from forcefree.state import State
 FORMAT = 1
 _TENSORS = ("positions", "velocities", "time", "running", "rotation")
 _FREE = ("duration",)
+_THERMOSTAT = ("thermostat", "thermostat_time")
 _LATER = {"compile": False, "tolerance": None, "halvings": USUAL_HALVINGS}
 """Options that older checkpoints do not have, with what is done where they are not given."""
 
@@ -56,6 +57,12 @@ class Identity:
             whole |= {f"{noun}_{index}": getattr(frame, noun).cpu() for noun in ("positions", "velocities", "time")}
         return cls(_digest(weights, model.card.lasting_json()), _digest(whole, ""), options.model_dump(mode="json"))
 
+    @property
+    def _unthermostatted(self) -> bool:
+        """Whether thermostat options have no effect; they were once accepted there all the same."""
+        options = self.options
+        return options.get("ensemble") == "nve" and not (options.get("temperature") and options.get("equilibration"))
+
     def refuse_other(self, other: Identity, path: Path) -> None:
         """Refuse a checkpoint of another simulation.
 
@@ -66,8 +73,9 @@ class Identity:
             raise ForcefreeError(f"checkpoint {path} was made with another model; continue with that model or choose another output")
         if other.start != self.start:
             raise ForcefreeError(f"checkpoint {path} was made from another start structure; give that one or choose another output")
+        idle = _THERMOSTAT if self._unthermostatted and other._unthermostatted else ()
         for key, value in self.options.items():
-            if key not in _FREE and _settled(key, other.options.get(key)) != _settled(key, value):
+            if key not in (*_FREE, *idle) and _settled(key, other.options.get(key)) != _settled(key, value):
                 raise ForcefreeError(
                     f"checkpoint {path} was made with {key} {other.options.get(key)}, not {value}; only the duration may change when a run goes on"
                 )

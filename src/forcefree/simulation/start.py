@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from forcefree.reference.starts import check_structure, find_start
 from forcefree.simulation.beginning import read_ends, read_window
 from forcefree.state import State
 
-Start: TypeAlias = str | Path | Atoms | Sequence[Atoms] | State
+Start: TypeAlias = str | Path | Atoms | Iterable[Atoms] | State
 """A structure or trajectory file, a bundled or ASE name, one or more ASE structures, or a state."""
 
 
@@ -31,11 +31,12 @@ def read_start(start: Start) -> State:
         return State.from_atoms([find_start(str(start))])
     if isinstance(start, Atoms):
         return State.from_atoms([check_structure(start, "the start structure")])
-    if not isinstance(start, Sequence) or not all(isinstance(atoms, Atoms) for atoms in start):
+    structures = list(start) if isinstance(start, Iterable) else [start]
+    if not all(isinstance(atoms, Atoms) for atoms in structures):
         raise ForcefreeError(
             "a start is a file, a name, ASE structures or one State; put several systems into one State, or give structures"
         )
-    return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(start)])
+    return State.from_atoms([check_structure(atoms, f"start structure {index}") for index, atoms in enumerate(structures)])
 
 
 def read_history(start: Start | tuple[State, ...], model: Forecaster, notice: Callable[[str], None] = lambda _: None) -> tuple[State, ...]:
