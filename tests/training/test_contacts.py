@@ -102,6 +102,6 @@ def test_the_guards_of_a_crystal_hold_to_what_its_training_saw() -> None:
         positions[0] = positions[1] - arm * distance / arm.norm()
         return guards.broken(state.with_(positions=positions), mild)
 
-    assert "overlap at 1.400 Å" in with_pair(1.4)[0]
+    assert "overlap at 1.200 Å" in with_pair(1.2)[0]
     assert "broke" in with_pair(2.6)[0]
     assert with_pair(1.75) == {}
