@@ -110,6 +110,9 @@ def test_a_replica_that_stopped_early_is_kept_aside_with_its_sentence(tmp_path: 
     stopped = replace(few[1].frames(0, 10), provenance={**few[1].provenance, "stopped": "replica 1 fell apart"})
     sample = load_sample(store(tmp_path / "a.h5", [few[0], stopped]))
     assert (len(sample.whole), len(sample.runs), sample.stopped) == (2, 1, ["replica 1 fell apart"])
+    late = [replace(run, provenance={**run.provenance, "stopped": "it fell apart"}) for run in few]
+    assert [run.name for run in load_sample(store(tmp_path / "late.h5", [few[0], late[1]])).runs] == [few[0].name]
+    assert len(load_sample(store(tmp_path / "none.h5", late)).runs) == 2
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class Sample:
     Attributes:
         path: Where they were read from.
         whole: Every run, complete, without its forces.
-        runs: The same runs without what was discarded; those too short are left out.
+        runs: The same runs without what was discarded; those too short are left out, and those that a guard stopped unless it stopped all.
         temperature: Target temperature in K, or None where the store does not say.
     """
 
@@ -98,6 +98,7 @@ def load_sample(path: Path, *, temperature: float | None = None, discard: Discar
             + (f" ({stopped})" if stopped else "")
         )
     runs = tuple(run for run in runs if len(run) >= FEWEST_FRAMES)
+    runs = tuple(run for run in runs if not run.provenance.get("stopped")) or runs
     return Sample(path=path, whole=whole, runs=runs, temperature=_targets(whole)[0])
 
 

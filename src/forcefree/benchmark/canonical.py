@@ -17,7 +17,6 @@ from forcefree.benchmark.bulk import energy_drift, radial_distance, start_of, st
 from forcefree.benchmark.free_flight import FreeFlight
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
-from forcefree.data.h5md import write_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
@@ -63,8 +62,8 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         )
     label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
     with ExitStack() as stack:
-        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        output = (run.rollouts or temporary) / how.file_name
+        folder = run.rollouts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        output = folder / how.file_name
         found = _roll(
             model, runs, run, temperature, output,
             equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
@@ -73,10 +72,8 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         check_rollout(found, run.duration)
         table.add(f"{label}: replicas lost", len(found.stopped), f"of {run.replicas}", at_most=0, seeds=run.replicas)
         lasting = [one for one in found.trajectories() if not one.provenance.get("stopped")]
-        if found.stopped and lasting:
+        if found.stopped:
             label += f", the {len(lasting)} that last"
-            output = temporary / "lasting.h5"
-            write_store(output, lasting)
         if lasting:
             _rows(table, label, output, lasting, reference, runs)
 
