@@ -95,6 +95,16 @@ def test_frames_without_an_energy_are_gaps_in_the_lines(microcanonical: list[Tra
     assert any(value is None for run in total for value in run)
 
 
+def test_a_run_that_a_guard_stopped_has_no_say_in_the_drift(microcanonical: list[Trajectory]) -> None:
+    heated = replace(
+        microcanonical[2], velocities=microcanonical[2].velocities * np.linspace(1.0, 3.0, len(microcanonical[2]))[:, None, None]
+    )
+    sample = _sample(microcanonical[:2])
+    aside = replace(sample, whole=(*sample.whole, heated))
+    alone, beside = (drift_measure(one, sample, STORED, Thresholds())[0].model for one in (sample, aside))
+    assert beside == alone is not None
+
+
 def test_the_lines_of_long_and_short_runs_share_one_axis_of_time(microcanonical: list[Trajectory]) -> None:
     """A replica that stopped early, or began later, gains energy as fast as the others, and its line says so, however densely it was sampled."""
     rate, drifting = 200.0, []

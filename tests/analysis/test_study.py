@@ -140,6 +140,10 @@ def test_stopped_replicas_are_listed_and_counted(tmp_path: Path, others: list[Tr
     assert any("1 of 6 replicas are too short" in note for note in found.notes)
     assert found.conclusion.startswith("1 of 6 replicas were stopped by a guard; what follows speaks of the others alone.")
     assert found.trajectory.analysed_runs == 5
+    longer = replace(stopped, **vars(others[5].frames(0, 60)) | {"provenance": stopped.provenance})
+    found = analyze(store(tmp_path / "longer.h5", [*others[:5], longer]), reference_store, calculator=None)
+    assert not any("too short" in note for note in found.notes)
+    assert found.trajectory.analysed_runs == 5
 
 
 def test_a_cold_run_without_a_thermostat_is_told_from_a_bad_one(tmp_path: Path, others: list[Trajectory], reference_store: Path) -> None:

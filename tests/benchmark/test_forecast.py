@@ -76,11 +76,11 @@ def test_a_file_that_is_no_window_is_said(tmp_path: Path) -> None:
     packed = path.read_bytes()
     for content in (b"", b"2\nwater\nO 0 0 0\n", window(path).read_bytes()[:500], packed[:100] + bytes(40) + packed[140:]):
         path.write_bytes(content)
-        with pytest.raises(ForcefreeError, match=r"w.npz cannot be read as an npz file"):
+        with pytest.raises(ForcefreeError, match=r"w\.npz(: array '\w+' cannot be read| is not a complete npz archive) "):
             read_window(path, 1.0)
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(ForcefreeError, match=r"w.npz is a single array, not an npz file"):
+    with pytest.raises(ForcefreeError, match=r"w\.npz holds a bare array, not an npz archive"):
         read_window(path, 1.0)
 
 

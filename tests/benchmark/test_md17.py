@@ -248,10 +248,11 @@ def test_unusable_files_and_names_are_sentences(tmp_path: Path) -> None:
     content = whole.read_bytes()
     for broken in (content[:200], content[:100] + bytes(40) + content[140:]):
         whole.write_bytes(broken)
-        with pytest.raises(ForcefreeError, match=r"cut\.npz cannot be read as an npz file .* it may be truncated"):
-            read_heavy(whole)
-        with pytest.raises(ForcefreeError, match=r"cut\.npz cannot be read as an MD17 file"):
-            read_whole(whole)
+        for read in (read_heavy, read_whole):
+            with pytest.raises(
+                ForcefreeError, match=r"cut\.npz(: array 'R' cannot be read| is not a complete npz archive) .*(damaged|again)"
+            ):
+                read(whole)
     np.savez(tmp_path / "odd.npz", R=np.zeros((2, 4, 3)), z=np.array([6, 6, 1]))
     with pytest.raises(ForcefreeError, match=r"is damaged: positions of shape \(2, 4, 3\) for 3 atoms"):
         read_heavy(tmp_path / "odd.npz")

@@ -106,13 +106,12 @@ def drift_measure(
     """
     scale = 1000.0 / len(model.runs[0].numbers)
     per_run = 1000.0 * scale
-    wanted = max(options.samples, 8 * len(model.whole))
-    whole = [run for run in model.whole if len(run) > 2]
-    ours = options.sampled(whole, options.calculator, wanted)
+    wanted = max(options.samples, 8 * len(model.complete))
+    ours = options.sampled(model.complete, options.calculator, wanted)
     drift, error = mean_and_error([per_run * one.drift for one in ours])
     base: tuple[float, float] = (float("nan"), float("nan"))
     if reference.ensemble == "nve" and options.stored:
-        theirs = sample_energies([r for r in reference.whole if len(r) > 2], None, samples=100 * len(reference.whole))
+        theirs = sample_energies(reference.complete, None, samples=100 * len(reference.complete))
         base = mean_and_error([per_run * one.drift for one in theirs])
     measure = Measure(
         key="drift",

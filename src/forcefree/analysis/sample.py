@@ -64,6 +64,18 @@ class Sample:
         return [str(run.provenance["stopped"]) for run in self.whole if run.provenance.get("stopped")]
 
     @property
+    def complete(self) -> tuple[Trajectory, ...]:
+        """The runs that are analysed, with what was discarded of them."""
+        names = {run.name for run in self.runs}
+        return tuple(run for run in self.whole if run.name in names)
+
+    @property
+    def too_short(self) -> int:
+        """How many runs are left out for that alone; those that a guard stopped are so for another reason where they are long enough."""
+        names = {run.name for run in self.runs}
+        return sum(run.name not in names and not (run.provenance.get("stopped") and len(run) >= FEWEST_FRAMES) for run in self.whole)
+
+    @property
     def energy_drifts(self) -> list[float]:
         """Drifts of the total energy (meV per atom and ps) that the model's own energy head estimated, where it has one."""
         return [float(run.provenance["energy_drift"]) for run in self.whole if "energy_drift" in run.provenance]

@@ -173,8 +173,8 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
         )
     elif len(reference.runs) < _FEW_RUNS:
         notes.append(f"The reference has only {len(reference.runs)} runs, so the ceiling is uncertain; at least {_FEW_RUNS} are better.")
-    if len(model.runs) < len(model.whole):
-        notes.append(f"{len(model.whole) - len(model.runs)} of {len(model.whole)} replicas are too short to be analysed and are left out.")
+    if model.too_short:
+        notes.append(f"{model.too_short} of {len(model.whole)} replicas are too short to be analysed and are left out.")
     if conserved_by(model.runs) != conserved_by(reference.runs):
         notes.append(
             f"The trajectory conserves {conserved_by(model.runs)}, the reference {conserved_by(reference.runs)}; temperatures count "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from ase.data import atomic_masses
@@ -18,6 +16,7 @@ from forcefree.benchmark.normal_modes import NormalModes
 from forcefree.benchmark.table import Table
 from forcefree.benchmark.windowed_arnn import ArnnForecast
 from forcefree.data.h5md import read_store
+from forcefree.data.importing.archive import Archive
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.files import load
@@ -138,17 +137,11 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         ForcefreeError: If they are not there or do not belong together.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ForcefreeError(f"{path} is a single array, not an npz file; a window has pos, vel, Z and dt")
-        with loaded as data:
-            missing = {"pos", "vel", "Z", "dt"} - set(data.files)
-            if missing:
-                raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
-            arrays = {name: data[name] for name in ("pos", "vel", "Z", "dt")}
-    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
-        raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); a window has pos, vel, Z and dt") from error
+    with Archive(path) as data:
+        missing = {"pos", "vel", "Z", "dt"} - set(data.keys)
+        if missing:
+            raise ForcefreeError(f"{path} has no arrays {', '.join(sorted(missing))}; a window has pos, vel, Z and dt")
+        arrays = {name: data[name] for name in ("pos", "vel", "Z", "dt")}
     numbers, shapes = arrays["Z"], {name: array.shape for name, array in arrays.items()}
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not ((numbers > 0) & (numbers < len(atomic_masses))).all():
         raise ForcefreeError(f"Z of {path} must be a list of atomic numbers, not {numbers.dtype} of shape {numbers.shape}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_masses
 
+from forcefree.benchmark.md17_data import read_md17
 from forcefree.data.h5md import write_store
 from forcefree.data.importing.md17 import MD17_SPACING
 from forcefree.data.trajectory import Trajectory
@@ -32,14 +31,7 @@ def read_whole(path: Path) -> Trajectory:
     Raises:
         ForcefreeError: If the file is missing, damaged or of another form.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            numbers, positions = file["z"].astype(np.int64).reshape(-1), file["R"].astype(np.float64)
-            surrogate = str(file["surrogate"]) if "surrogate" in file else None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ForcefreeError(f"{path} cannot be read as an MD17 file with keys R and z ({error})") from error
-    if positions.shape[1:] != (len(numbers), 3) or not bool(np.isfinite(positions).all()):
-        raise ForcefreeError(f"{path} is damaged: positions of shape {positions.shape} for {len(numbers)} atoms, or not finite")
+    numbers, positions, surrogate = read_md17(path)
     molecule = path.stem.removeprefix("md17_")
     facts = {"ensemble": "nvt", "temperature": 500.0, "level_of_theory": surrogate or "PBE+vdW-TS"}
     times = MD17_SPACING * np.arange(len(positions), dtype=np.float64)

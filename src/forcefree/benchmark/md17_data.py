@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,9 @@ from ase.data import atomic_masses
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forcefree.data.importing.archive import Archive
 from forcefree.data.importing.md17 import MD17_SPACING
+from forcefree.data.trajectory import Floats
 from forcefree.errors import ForcefreeError
 from forcefree.state import State
 
@@ -67,24 +67,30 @@ class HeavyTrajectory:
         return torch.from_numpy(chosen.reshape(len(chosen), -1, 3))
 
 
-def read_heavy(path: Path) -> HeavyTrajectory:
+def read_md17(path: Path) -> tuple[NDArray[np.int64], Floats, str | None]:
     """Read an MD17 file ``md17_NAME.npz`` with keys ``R`` and ``z``, published or surrogate.
+
+    Returns:
+        Atomic numbers (n_atoms,), positions in Å (n_frames, n_atoms, 3), and what a surrogate was made with.
 
     Raises:
         ForcefreeError: If the file is missing, damaged or of another form.
     """
     if not path.is_file():
         raise ForcefreeError(f"MD17 file {path} does not exist; get it from www.sgdml.org, or make a surrogate with md17-surrogate")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if "R" not in file or "z" not in file:
-                raise ForcefreeError(f"{path} is not an MD17 file: it has no keys R and z (revised MD17 is not in order of time)")
-            numbers, positions = file["z"].astype(np.int64).reshape(-1), file["R"]
-            surrogate = str(file["surrogate"]) if "surrogate" in file else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ForcefreeError(f"{path} cannot be read as an npz file ({error}); it may be truncated") from error
-    if positions.shape[1:] != (len(numbers), 3) or not bool(np.isfinite(positions).all()):
+    with Archive(path) as file:
+        if "R" not in file or "z" not in file:
+            raise ForcefreeError(f"{path} is not an MD17 file: it has no keys R and z (revised MD17 is not in order of time)")
+        numbers, positions = file.numbers("z"), file.frames("R")
+        surrogate = file.text("surrogate")
+    if positions.shape[1] != len(numbers) or not bool(np.isfinite(positions).all()):
         raise ForcefreeError(f"{path} is damaged: positions of shape {positions.shape} for {len(numbers)} atoms, or not finite")
+    return numbers, positions, surrogate
+
+
+def read_heavy(path: Path) -> HeavyTrajectory:
+    """The heavy atoms of an MD17 file, see :func:`read_md17`."""
+    numbers, positions, surrogate = read_md17(path)
     heavy = numbers > 1
     centred = positions[:, heavy] - positions[0].mean(axis=0)
     return HeavyTrajectory(path.stem.removeprefix("md17_"), surrogate, numbers[heavy], centred.astype(np.float32))
