@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     CSVR = 1
     LANGEVIN_BEFORE = 2
     LANGEVIN_AFTER = 3
+    CSVR_ELEMENTS = 4
 
 
 class Streams:
@@ -83,18 +84,21 @@ class Streams:
         """Standard normal numbers, float64, shape (sum of counts,); arguments as :meth:`uniforms`."""
         return torch.from_numpy(ndtri(self.uniforms(purpose, step, counts)))
 
-    def normals_and_chi_squares(self, purpose: Purpose, step: int, freedom: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """One standard normal and one chi-square number for each replica.
+    def normals_and_chi_squares(
+        self, purpose: Purpose, step: int, freedom: NDArray[np.float64], counts: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One standard normal and one chi-square number for each replica, or several.
 
         Args:
             purpose: What they are for.
             step: Step of the simulation.
-            freedom: Degrees of freedom of the chi-square distribution, not negative, shape (n_replicas,).
+            freedom: Degrees of freedom of the chi-square distributions, not negative, replica after replica, shape (sum of counts,).
+            counts: Pairs of numbers for each replica, the same at every step; one each when not given.
 
         Returns:
-            Two float64 tensors of shape (n_replicas,); a chi-square number without freedom is 0.
+            Two float64 tensors of shape (sum of counts,); a chi-square number without freedom is 0.
         """
-        both = self.uniforms(purpose, step, (2,) * len(self.replicas)).reshape(-1, 2)
+        both = self.uniforms(purpose, step, tuple(2 * count for count in counts or (1,) * len(self.replicas))).reshape(-1, 2)
         quantiles = 2.0 * gammaincinv(np.maximum(freedom, 1e-300) / 2.0, both[:, 1])
         return torch.from_numpy(ndtri(both[:, 0])), torch.from_numpy(np.where(freedom > 0.0, quantiles, 0.0))
 

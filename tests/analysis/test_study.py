@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,29 @@ def test_a_cold_run_without_a_thermostat_is_told_from_a_bad_one(tmp_path: Path, 
     (note,) = noted(0.5)
     assert "equilibrate before" in note
     assert noted(1.0) == []
+
+
+def test_heat_that_a_thermostat_for_each_element_moves_back_is_told(
+    tmp_path: Path, others: list[Trajectory], reference_store: Path
+) -> None:
+    """Hydrogen 20 K too warm with 200 fs: 1.5 k_B x 20 K / 0.2 ps is 12.9 meV per ps."""
+
+    def noted(thermostat: str) -> list[str]:
+        told = {"thermostat": thermostat, "thermostat_time": 200.0}
+        light = others[0].numbers == 1
+        runs = []
+        for run in others:
+            velocities = run.velocities.copy()
+            velocities[:, light] *= (320.0 / 300.0) ** 0.5
+            runs.append(replace(run, velocities=velocities, provenance={**run.provenance, **told}))
+        notes = analyze(store(tmp_path / f"{thermostat}.h5", runs), reference_store, calculator="none", discard="0").notes
+        return [note for note in notes if "no evidence of equipartition" in note]
+
+    (note,) = noted("csvr-elements")
+    found = re.search(r"about \+(\S+) into H, ([-+]\S+) into O, in meV per atom and ps", note)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(12.9, abs=6.0)
+    assert noted("csvr") == []
 
 
 def test_why_there_are_no_energies(tmp_path: Path, others: list[Trajectory], reference_store: Path) -> None:

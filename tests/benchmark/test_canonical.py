@@ -16,6 +16,7 @@ from forcefree.benchmark.canonical import CanonicalRun, blind_rows, canonical_ro
 from forcefree.benchmark.large_cell import large_rows
 from forcefree.benchmark.propagation import Propagation
 from forcefree.benchmark.table import Table
+from forcefree.data.h5md import read_store
 from forcefree.data.trajectory import Trajectory
 from forcefree.errors import ForcefreeError
 from forcefree.models.card import Card
@@ -191,6 +192,22 @@ def test_rollouts_that_are_kept_are_not_made_again(reference: Path, tmp_path: Pa
     assert large.asked == 150
     assert {path.name for path in tmp_path.glob("*.h5")} == {"direct-20.h5", "256-atoms-direct-20.h5"}
     assert "direct-20.h5" != Propagation("direct", 20.0, 1, keep_energy=True).file_name == "direct-20-1-keep.h5"
+
+
+def test_rollouts_of_two_thermostats_are_kept_apart(reference: Path, tmp_path: Path) -> None:
+    """One element, so that both say the same; large cells too."""
+    how, kept = Propagation("direct", 20.0, None), tmp_path / "kept"
+    for thermostat in ("csvr", "csvr-elements"):
+        run = CanonicalRun(replicas=4, duration=1000.0, thermostat=thermostat, rollouts=kept)  # type: ignore[arg-type]
+        found = table_of(tmp_path, lambda table, run=run: canonical_rows(table, Einstein(), reference, how, run))  # type: ignore[misc]
+        large = table_of(tmp_path, lambda table, run=run: large_rows(table, Einstein(repeats=2), reference, how, run, 2))  # type: ignore[misc]
+        label = "direct 20 fs" + (", csvr-elements" if thermostat != "csvr" else "")
+        assert found[f"4 x 1 ps at 300 K, {label}: temperature, value"] == pytest.approx(300.0, rel=0.1)
+        assert large[f"256 atoms, 1 ps at 300 K, {label}: lost"] == 0
+    names = ("direct-20", "direct-20-csvr-elements", "256-atoms-direct-20", "256-atoms-direct-20-csvr-elements")
+    assert {path.name for path in kept.glob("*.h5")} == {f"{name}.h5" for name in names}
+    told = [next(read_store(kept / f"{name}.h5")).provenance["thermostat"] for name in names]
+    assert told == ["csvr", "csvr-elements"] * 2
 
 
 def test_a_reference_that_does_not_say_its_temperature_has_no_blind_rows(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from forcefree.analysis.result import Measure
 from forcefree.analysis.sample import Sample
 from forcefree.analysis.verdict import Thresholds, judge_deviation, mean_and_error
 from forcefree.data.trajectory import Trajectory
+from forcefree.units import BOLTZMANN
 
 _FEWEST_RUNS = 4
 _BLOCKS = 8
@@ -78,6 +79,30 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
             )
         )
     return measures
+
+
+def heat_flows(model: Sample) -> dict[str, float]:
+    r"""Heat that forecasts bring to each element of a run in which every element has a thermostat of its own.
+
+    A thermostat of relaxation time τ takes :math:`\frac32 k_B (T_e - T) / \tau` from an atom of element e, on average as much as the
+    dynamics brings it.
+
+    Args:
+        model: The trajectory that is judged.
+
+    Returns:
+        meV per atom and ps by element; empty for other thermostats, or where the store does not say what is needed.
+    """
+    provenance = model.whole[0].provenance
+    time = provenance.get("thermostat_time")
+    if provenance.get("thermostat") != "csvr-elements" or model.temperature is None or not time:
+        return {}
+    found = temperatures(model.runs)
+    return {
+        name: 1.5e6 * BOLTZMANN * (mean - model.temperature) / float(time)
+        for name, (mean, _) in found.items()
+        if name != "all" and mean == mean
+    }
 
 
 def _note(overall: bool, microcanonical: bool, target: float | None) -> str:

@@ -22,6 +22,7 @@ from forcefree.errors import ForcefreeError
 from forcefree.models.forecaster import Forecaster
 from forcefree.reference.config import CalculatorConfig
 from forcefree.simulation.simulate import Simulation, simulate
+from forcefree.simulation.thermostats import ThermostatName
 
 _MOST_SPACING = 10.0
 _WARM_UP = 2000.0
@@ -36,16 +37,27 @@ class CanonicalRun:
     Attributes:
         replicas: Rollouts from frames of the reference.
         duration: fs, of each, after 2 ps that are not recorded.
-        thermostat_time: fs, of CSVR.
+        thermostat: Of the rollouts; the reference's is CSVR, whose averages a correct one shares.
+        thermostat_time: fs, its relaxation time.
         seed: Of the thermostat.
         rollouts: Folder that keeps the rollouts, and from which they go on when they are interrupted; they are thrown away without.
     """
 
     replicas: int = 4
     duration: float = 25_000.0
+    thermostat: ThermostatName = "csvr"
     thermostat_time: float = 100.0
     seed: int = 1
     rollouts: Path | None = None
+
+    def label(self, how: Propagation) -> str:
+        """What rollouts of a propagator are called in the table."""
+        return how.label + ("" if self.thermostat == "csvr" else f", {self.thermostat}")
+
+    def file_name(self, how: Propagation) -> str:
+        """Of rollouts that are kept, such as ``reversible-20-1.h5``."""
+        stem = Path(how.file_name).stem
+        return how.file_name if self.thermostat == "csvr" else f"{stem}-{self.thermostat}.h5"
 
 
 def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propagation, run: CanonicalRun) -> None:
@@ -60,10 +72,10 @@ def canonical_rows(table: Table, model: Forecaster, reference: Path, how: Propag
         raise ForcefreeError(
             f"{reference} does not say its temperature, at which canonical rollouts would run; make it with forcefree reference"
         )
-    label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
+    label = f"{run.replicas} x {run.duration / 1000:g} ps at {temperature:g} K, {run.label(how)}"
     with ExitStack() as stack:
         folder = run.rollouts or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        output = folder / how.file_name
+        output = folder / run.file_name(how)
         found = _roll(
             model, runs, run, temperature, output,
             equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
@@ -126,6 +138,7 @@ def _roll(
         temperature=temperature,
         velocities="start",
         rotation=conserved_by(runs) != "momentum and rotation",
+        thermostat=run.thermostat,
         thermostat_time=run.thermostat_time,
         seed=run.seed,
         output=output,

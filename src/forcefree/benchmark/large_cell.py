@@ -43,10 +43,11 @@ def large_rows(table: Table, model: Forecaster, reference: Path, how: Propagatio
     if temperature is None or not runs[0].pbc.all():
         raise ForcefreeError(f"{reference} is not periodic, or does not say its temperature, so that its cell cannot be repeated")
     atoms = supercell(start_of(runs[0], len(runs[0]) // 2), repeats, temperature, seed=run.seed)
-    label = f"{len(atoms)} atoms, {run.duration / 1000:g} ps at {temperature:g} K, {how.label}"
-    output = None if run.rollouts is None else run.rollouts / f"{len(atoms)}-atoms-{how.file_name}"
+    label = f"{len(atoms)} atoms, {run.duration / 1000:g} ps at {temperature:g} K, {run.label(how)}"
+    output = None if run.rollouts is None else run.rollouts / f"{len(atoms)}-atoms-{run.file_name(how)}"
     found = simulate(
-        model, atoms, ensemble="nvt", temperature=temperature, velocities="start", thermostat_time=run.thermostat_time,
+        model, atoms, ensemble="nvt", temperature=temperature, velocities="start",
+        thermostat=run.thermostat, thermostat_time=run.thermostat_time,
         equilibration=whole_steps(_WARM_UP, how.interval), duration=whole_steps(run.duration, how.interval), **how.options,
         save_every=spacing_of(how.interval, runs[0].spacing), seed=run.seed,
         output=output, resume=output is not None,

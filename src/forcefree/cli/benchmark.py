@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -134,7 +134,11 @@ def materials(
     ] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Canonical rollouts.")] = 4,
     duration: Annotated[str, typer.Option(help="Of each canonical rollout.")] = "25ps",
-    thermostat_time: Annotated[str, typer.Option(help="Relaxation time of CSVR.")] = "100fs",
+    thermostat: Annotated[
+        Literal["csvr", "csvr-elements", "langevin"],
+        typer.Option(help="Of the canonical rollouts; csvr-elements acts on each element by itself."),
+    ] = "csvr",
+    thermostat_time: Annotated[str, typer.Option(help="Its relaxation time.")] = "100fs",
     rollouts: Annotated[
         Path | None, typer.Option(help="Folder that keeps the canonical rollouts; from there they go on when interrupted.")
     ] = None,
@@ -181,7 +185,7 @@ def materials(
         pursuit=0.0 if pursuit is None else femtoseconds(pursuit),
         reference=reference,
         propagators=tuple(Propagation.parse(text) for text in propagator or ()),
-        canonical=CanonicalRun(replicas, femtoseconds(duration), femtoseconds(thermostat_time), rollouts=rollouts),
+        canonical=CanonicalRun(replicas, femtoseconds(duration), thermostat, femtoseconds(thermostat_time), rollouts=rollouts),
         large=large,
         cells=tuple(cells or ()),
         start=start,

@@ -29,7 +29,9 @@ def simulate(
     temperature: Annotated[float | None, typer.Option(help="K; velocities are drawn at it.")] = None,
     replicas: Annotated[int, typer.Option(help="Independent copies that advance together.")] = 1,
     equilibration: Annotated[str, typer.Option(help="Time before recording, such as 5ps; 0 for none.")] = "0",
-    thermostat: Annotated[str | None, typer.Option(help="csvr or langevin; csvr by default.")] = None,
+    thermostat: Annotated[
+        str | None, typer.Option(help="csvr, csvr-elements (each element by itself) or langevin; csvr by default.")
+    ] = None,
     thermostat_time: Annotated[str | None, typer.Option(help="Relaxation time of the thermostat; 1ps by default.")] = None,
     propagator: Annotated[str, typer.Option(help="auto (what the model recommends), direct, reversible or window.")] = "auto",
     interval: Annotated[str | None, typer.Option(help="Length of a step, such as 10fs; the model's recommendation by default.")] = None,

@@ -11,6 +11,7 @@ from forcefree.simulation.beginning import first_steps, repeated
 from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.choice import USUAL_HALVINGS, keeps_energy, make_adaptive, make_propagator
 from forcefree.simulation.compilation import compiled_model
+from forcefree.simulation.csvr_elements import CSVRElements
 from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
@@ -24,6 +25,8 @@ from forcefree.state import State
 from forcefree.streams import Streams
 from forcefree.temperature import degrees_of_freedom, kinetic_temperature
 from forcefree.velocities import HOTTEST, allowed, maxwell_boltzmann
+
+_THERMOSTATS = {"csvr": CSVR, "csvr-elements": CSVRElements, "langevin": Langevin}
 
 
 def build_engine(model: Forecaster, start: State, options: SimulationOptions, earlier: tuple[State, ...] = ()) -> tuple[Engine, Schedule]:
@@ -149,6 +152,5 @@ def _thermostat(state: State, options: SimulationOptions, schedule: Schedule, st
     """That of NVT; of NVE with a temperature the same while it equilibrates."""
     if options.temperature is None or not options.thermostatted:
         return NoThermostat()
-    kind = CSVR if options.thermostat == "csvr" else Langevin
-    thermostat = kind(state, options.temperature, options.thermostat_time, schedule.interval, streams, bodies)
+    thermostat = _THERMOSTATS[options.thermostat](state, options.temperature, options.thermostat_time, schedule.interval, streams, bodies)
     return thermostat if options.ensemble == "nvt" else Equilibration(thermostat, schedule.equilibration)

@@ -20,8 +20,9 @@ from forcefree.temperature import degrees_of_freedom
 from forcefree.units import BOLTZMANN
 from forcefree.velocities import thermal_spread
 
-ThermostatName = Literal["csvr", "langevin"]
-_COLDEST = 1e-12
+ThermostatName = Literal["csvr", "csvr-elements", "langevin"]
+COLDEST = 1e-12
+"""Least kinetic energy that is rescaled, over its canonical mean."""
 
 
 class Thermostat(Protocol):
@@ -93,7 +94,7 @@ class CSVR:
     turns = True
 
     def __init__(self, state: State, temperature: float, time: float, interval: float, streams: Streams, bodies: Bodies) -> None:
-        _check(temperature, time)
+        check_thermostat(temperature, time)
         self._freedom = degrees_of_freedom(state, bodies.conserved, bending=True)
         self._mean_kinetic = 0.5 * BOLTZMANN * temperature * self._freedom
         self._chi_freedom = (self._freedom - 1.0).cpu().numpy()
@@ -108,7 +109,7 @@ class CSVR:
     def after(self, state: State, step: int) -> State:
         """Rescale all velocities relative to the centre of mass."""
         relative = self._bodies.relative(state.velocities)
-        ratio = (self._bodies.kinetic_energy(relative) / self._mean_kinetic).clamp_min(_COLDEST)
+        ratio = (self._bodies.kinetic_energy(relative) / self._mean_kinetic).clamp_min(COLDEST)
         normal, chi_square = self._streams.normals_and_chi_squares(Purpose.CSVR, step, self._chi_freedom)
         factor = rescaling_factor(ratio, self._freedom, self._decay, normal.to(ratio.device), chi_square.to(ratio.device))
         return state.with_(velocities=torch.addcmul(state.velocities, factor[state.system, None] - 1.0, relative))
@@ -135,7 +136,7 @@ class Langevin:
     turns = True
 
     def __init__(self, state: State, temperature: float, time: float, interval: float, streams: Streams, bodies: Bodies) -> None:
-        _check(temperature, time)
+        check_thermostat(temperature, time)
         degrees_of_freedom(state, bodies.conserved, bending=True)
         self._friction = 1.0 - math.exp(-0.5 * interval / time)
         self._noise = thermal_spread(state, temperature) * math.sqrt(1.0 - math.exp(-interval / time))
@@ -157,7 +158,12 @@ class Langevin:
         return state.with_(velocities=state.velocities + self._bodies.allowed(state.positions, kick))
 
 
-def _check(temperature: float, time: float) -> None:
+def check_thermostat(temperature: float, time: float) -> None:
+    """Refuse an impossible temperature (K) or relaxation time (fs).
+
+    Raises:
+        ForcefreeError: If one is.
+    """
     if not 0.0 < temperature < 1.0e5:
         raise ForcefreeError(f"a thermostat needs a temperature between 0 and 100000 K, not {temperature:g} K")
     if not 0.0 < time < math.inf:
