@@ -11,13 +11,12 @@ from ase import Atoms
 from scipy import stats
 
 from forcefree.benchmark.free_flight import FreeFlight
-from forcefree.errors import ForcefreeError
 from forcefree.simulation import simulate
 from forcefree.simulation.building import build_engine
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.state import State
-from forcefree.temperature import element_temperatures
+from forcefree.temperature import element_temperatures, freedom_shares
 from forcefree.units import BOLTZMANN, KINETIC_UNIT
 from oracles import Springs, boxed, boxed_atoms, phantom
 
@@ -132,14 +131,27 @@ def test_elements_of_a_leaking_map_stay_warm_where_one_factor_lets_them_part() -
     assert apart["csvr-elements"] < 0.4 * apart["csvr"]
 
 
-def test_isolated_molecules_rotate_or_are_refused() -> None:
-    molecule = Atoms(WATERS, positions=box(WATERS).positions)
-    with pytest.raises(ForcefreeError, match="csvr-elements would turn isolated molecules, which must not rotate here; take langevin"):
-        engine(GAS, [molecule])
-    turning = engine(GAS, [molecule] * 2, rotation=True)
-    before = turning.state.velocities
-    turning.step()
-    assert float((turning.state.velocities - before).abs().max()) > 1e-4
+@pytest.mark.parametrize("numbers", [WATERS, [6, 8], [8, 6, 8], [1, 1], [8, 1, 1], [6, 6, 6, 1]])
+@pytest.mark.parametrize("rotation", [False, True])
+def test_isolated_molecules_are_canonical_whether_they_rotate_or_not(numbers: list[int], rotation: bool) -> None:
+    """From a quarter of the heat; every velocity is one draw from the law that the conservation laws leave."""
+    molecule = Atoms(numbers, positions=np.random.default_rng(3).uniform(0.0, 4.0, (len(numbers), 3)))
+    gas = engine(GAS, [molecule] * 1500, rotation=rotation, thermostat_time=3.0)
+    masses = gas.state.masses
+    gas.state = gas.state.with_(velocities=0.5 * gas.state.velocities)
+    start = gas.state.positions
+    for step in range(4):
+        gas.state = gas.thermostat.after(gas.state, step)
+    momentum = gas.state.sum(masses[:, None] * gas.state.velocities)
+    assert float(momentum.abs().max()) < 1e-13
+    spin = gas.bodies.angular_momentum(start, gas.state.velocities)
+    assert (float(spin.abs().max()) < 1e-12) is not rotation
+    kinetic = 2.0 * gas.bodies.kinetic_energy(gas.state.velocities) / (BOLTZMANN * 300.0)
+    assert stats.kstest(kinetic.numpy(), stats.chi2(float(gas.freedom[0])).cdf).pvalue > 1e-4
+    shares = freedom_shares(gas.state, gas.bodies.conserved).view(1500, -1)
+    warm = (KINETIC_UNIT * masses * gas.state.velocities.square().sum(dim=1)).view(1500, -1) / (BOLTZMANN * 300.0)
+    for atom in range(len(numbers)):
+        assert float(warm[:, atom].mean()) == pytest.approx(float(shares[0, atom]), abs=4.5 * float(warm[:, atom].std()) / 1500**0.5)
 
 
 def test_a_run_says_which_thermostat_it_had() -> None:

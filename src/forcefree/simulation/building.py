@@ -19,14 +19,18 @@ from forcefree.simulation.guards import Guards, Limits
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.schedule import Schedule
-from forcefree.simulation.thermostats import CSVR, Equilibration, Langevin, NoThermostat, Thermostat
+from forcefree.simulation.thermostats import CSVR, Equilibration, Langevin, NoThermostat, Thermostat, ThermostatName
 from forcefree.simulation.window import Window
 from forcefree.state import State
 from forcefree.streams import Streams
 from forcefree.temperature import degrees_of_freedom, kinetic_temperature
 from forcefree.velocities import HOTTEST, allowed, maxwell_boltzmann
 
-_THERMOSTATS = {"csvr": CSVR, "csvr-elements": CSVRElements, "langevin": Langevin}
+_THERMOSTATS: dict[ThermostatName, type[CSVR] | type[CSVRElements] | type[Langevin]] = {
+    "csvr": CSVR,
+    "csvr-elements": CSVRElements,
+    "langevin": Langevin,
+}
 
 
 def build_engine(model: Forecaster, start: State, options: SimulationOptions, earlier: tuple[State, ...] = ()) -> tuple[Engine, Schedule]:
