@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--long", default="160 ps", help="of each replica in the longer run")
     parser.add_argument("--results", help="name of the file of results, nvt or nvt_temperatures if not given")
     parser.add_argument("--bootstrap", default="trajcast-ethanol", help="makes the first window of a model of several frames")
-    parser.add_argument("--thermostat", choices=("csvr", "langevin"), default="csvr")
+    parser.add_argument("--thermostat", choices=("csvr", "csvr-elements", "langevin"), default="csvr")
     parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--propagators", nargs="+", default=DEFAULT, metavar="NAME:INTERVAL[:CORRECTIONS]")
     arguments = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> None:
     table.add("no skill, free flight 10 fs: replicas lost within 3 ps", len(run.stopped), lost, seeds=arguments.replicas)
     for text in arguments.propagators:
         how = Propagation.parse(text)
-        label = how.label if arguments.thermostat == "csvr" else f"{how.label}, Langevin"
+        label = how.label + {"csvr": "", "langevin": ", Langevin"}.get(arguments.thermostat, f", {arguments.thermostat}")
         long = arguments.part == "temperatures"
         duration, every = (arguments.long, 100.0) if long else (arguments.duration, fine_spacing(how.interval))
         label = f"{arguments.long} each, {label}" if long else label

@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=64, help="windows per held-out run")
     parser.add_argument("--replicas", type=int, default=10)
     parser.add_argument("--duration", default="1 ns")
-    parser.add_argument("--thermostat", choices=("csvr", "langevin"), default="csvr")
+    parser.add_argument("--thermostat", choices=("csvr", "csvr-elements", "langevin"), default="csvr")
     parser.add_argument("--thermostat-time", default="1 ps")
     parser.add_argument("--results", help="name of the file of results, transfer or transfer_MODEL if not given")
     parser.add_argument("--propagator", default="reversible:20:1:keep", metavar="NAME:INTERVAL[:CORRECTIONS][:keep]")

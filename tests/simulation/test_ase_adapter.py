@@ -38,7 +38,7 @@ def _total_energy(atoms: Atoms) -> float:
     return atoms.get_kinetic_energy() + float(boxed().potential_energy(State.from_atoms([atoms]))[0])
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_it_is_the_engine_to_the_last_bit(thermostat: str) -> None:
     options = {"ensemble": "nvt", "temperature": 300.0, "thermostat": thermostat, "thermostat_time": 50.0, **FAST}
     atoms = boxed_atoms()

@@ -61,7 +61,7 @@ def test_nve_keeps_energy_momentum_and_angular_momentum(propagator: str) -> None
     assert end.time.tolist() == [3000.0] * 4
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_an_isolated_molecule_without_rotation_never_turns_nor_drifts(thermostat: str) -> None:
     engine = _engine(phantom(), phantom_start(8), thermostat=thermostat, thermostat_time=50.0)
 
@@ -70,7 +70,7 @@ def test_an_isolated_molecule_without_rotation_never_turns_nor_drifts(thermostat
         assert float(state.mean_by_mass(state.velocities).abs().max()) < 1e-15
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 @pytest.mark.parametrize("rotation", [True, False])
 @pytest.mark.parametrize("start", ["isolated", "periodic"])
 def test_kinetic_energy_is_canonical_in_the_right_number_of_freedoms(thermostat: str, rotation: bool, start: str) -> None:
@@ -165,7 +165,7 @@ def test_csvr_heats_a_system_at_rest() -> None:
     assert float(engine.temperatures()[0]) > 0.05 * KELVIN
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 @pytest.mark.parametrize("propagator", ["direct", "reversible"])
 def test_a_replica_is_the_same_to_the_last_bit_in_every_batch(thermostat: str, propagator: str) -> None:
     replicas = 6
@@ -222,7 +222,7 @@ class _LosesOne(Forecaster):
 
 @pytest.mark.parametrize("value", [float("nan"), 5.0])
 @pytest.mark.parametrize(("propagator", "last"), [("direct", 50.0), ("reversible", 40.0)])
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_a_stopped_replica_rests_and_the_others_never_notice(value: float, propagator: str, last: float, thermostat: str) -> None:
     start = State.from_atoms([boxed_atoms()])
     options = {"replicas": 4, "propagator": propagator, "guards": True, "thermostat": thermostat}
@@ -251,7 +251,7 @@ def _mixed(names: tuple[str, ...]) -> State:
     return State.from_atoms([molecule(name) for name in names])
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_molecules_of_a_mixed_batch_move_as_each_would_alone(thermostat: str) -> None:
     model = FreeFlight(phantom().card)
     options = {"thermostat": thermostat, "thermostat_time": 50.0}

@@ -83,7 +83,7 @@ def always_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("always_tell")
 @pytest.mark.parametrize("suffix", [".h5", ".extxyz"])
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 @pytest.mark.parametrize(("rotation", "ensemble"), [(True, "nvt"), (False, "nvt"), (True, "nve")])
 def test_a_run_stopped_at_any_step_goes_on_bit_for_bit(tmp_path: Path, suffix: str, thermostat: str, rotation: bool, ensemble: str) -> None:
     whole, parts = tmp_path / f"whole{suffix}", tmp_path / f"parts{suffix}"

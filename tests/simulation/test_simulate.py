@@ -214,7 +214,7 @@ def test_when_all_replicas_are_lost_the_run_ends_early() -> None:
         ({"temperature": None, "ensemble": "nve"}, "the start has no velocities; give a temperature"),
         ({"temperature": -5.0}, "temperature must lie between 0 and 100000 K, not -5 K"),
         ({"ensemble": "npt"}, "ensemble: input should be 'nve' or 'nvt'"),
-        ({"thermostat": "berendsen"}, "thermostat: input should be 'csvr' or 'langevin'"),
+        ({"thermostat": "berendsen"}, "thermostat: input should be 'csvr', 'csvr-elements' or 'langevin'"),
         ({"thermostat_time": "1 parsec"}, "'1 parsec' is not a duration"),
         ({"duration": 0.0}, "a duration must be positive and finite, not 0"),
         ({"equilibration": -3.0}, "a duration must be positive and finite, not -3"),

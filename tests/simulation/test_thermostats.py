@@ -80,7 +80,7 @@ def test_every_mode_of_an_oscillator_at_rest_becomes_canonical_under_langevin() 
     assert float(reduced.mean()) == pytest.approx(3.0, abs=4.5 * (6.0 / reduced.numel()) ** 0.5)
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_a_diatomic_that_does_not_turn_is_canonical_in_its_one_freedom(thermostat: str) -> None:
     model, replicas = Springs([7, 8]), 500
     positions = model.canonical_positions(300.0, replicas)

@@ -134,7 +134,7 @@ def _run(output: Path, moving: State, *, stop: int | None = None, resume: bool =
     simulate(windowed(), past(moving), output=output, resume=resume, progress=tell, checkpoint_every=0.0, **(OPTIONS | options))
 
 
-@pytest.mark.parametrize("thermostat", ["csvr", "langevin"])
+@pytest.mark.parametrize("thermostat", ["csvr", "csvr-elements", "langevin"])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, moving: State, monkeypatch: pytest.MonkeyPatch, thermostat: str) -> None:
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     _run(whole, moving, thermostat=thermostat)

@@ -54,6 +54,12 @@ class Sample:
         return bool(self.runs[0].pbc.any())
 
     @property
+    def thermostat(self) -> str | None:
+        """Name of the thermostat of a simulation, where the store says one."""
+        name = self.whole[0].provenance.get("thermostat")
+        return name if isinstance(name, str) else None
+
+    @property
     def duration(self) -> float:
         """Time that the analysed parts cover together, in fs."""
         return float(sum(run.times[-1] - run.times[0] for run in self.runs))
@@ -79,6 +85,12 @@ class Sample:
     def energy_drifts(self) -> list[float]:
         """Drifts of the total energy (meV per atom and ps) that the model's own energy head estimated, where it has one."""
         return [float(run.provenance["energy_drift"]) for run in self.whole if "energy_drift" in run.provenance]
+
+    @property
+    def heat_taken(self) -> dict[str, list[float]]:
+        """Heat that the thermostat took out of each run (meV per atom and ps), of the whole (``all``) and by element, where the store says it."""
+        told = [run.provenance["heat_taken"] for run in self.complete if isinstance(run.provenance.get("heat_taken"), dict)]
+        return {name: [float(rates[name]) for rates in told if name in rates] for name in (told[0] if told else ())}
 
 
 def load_sample(path: Path, *, temperature: float | None = None, discard: Discard | None = None) -> Sample:

@@ -17,7 +17,7 @@ from forcefree.analysis.pieces import Piece, Split, cut, split_halves
 from forcefree.analysis.result import Analysis, EnergyResult, Measure, SideResult
 from forcefree.analysis.sample import Sample, check_pair, load_sample
 from forcefree.analysis.structure import radial_measure, structure_measures
-from forcefree.analysis.thermal import heat_flows, temperature_measures, temperatures
+from forcefree.analysis.thermal import heat_measures, temperature_measures, temperatures
 from forcefree.analysis.verdict import Thresholds, conclude
 from forcefree.analysis.vibrations import vibration_measures
 from forcefree.models.files import find_reference
@@ -75,7 +75,7 @@ def analyze(
     halves = split_halves(ours, theirs, count=splits, seed=seed)
     kelvin = model.temperature or base.temperature or temperatures(base.runs)["all"][0]
     tell("temperatures")
-    measures = [_completeness(model), *temperature_measures(model, base, limits)]
+    measures = [_completeness(model), *temperature_measures(model, base, limits), *heat_measures(model, limits)]
     found: dict[str, Any] = {}
     tell("true energies")
     chosen = _energy_options(calculator, base, samples, workers)
@@ -187,12 +187,10 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
             f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to "
             f"the total energy, on average over {len(drifts)} replicas, thermostat not counted{kept}."
         )
-    flows = heat_flows(model)
-    if flows:
-        told = ", ".join(f"{rate:+.2g} into {name}" for name, rate in flows.items())
+    if model.thermostat == "csvr-elements":
         notes.append(
-            "Every element had a thermostat of its own, so that a right temperature of an element is no evidence of equipartition. The "
-            f"forecasts move heat from element to element all the same, which the thermostat takes back: about {told}, in meV per atom and ps."
+            "Every element had a thermostat of its own, so that a right temperature of an element is no evidence of equipartition; the heat that "
+            "this thermostat takes out of each is, and is judged instead."
         )
     ours, theirs = (temperatures(sample.runs)["all"][0] for sample in (model, reference))
     if model.ensemble == "nve" and abs(ours / theirs - 1.0) > _OTHER_TEMPERATURE:

@@ -9,7 +9,6 @@ from forcefree.analysis.result import Measure
 from forcefree.analysis.sample import Sample
 from forcefree.analysis.verdict import Thresholds, judge_deviation, mean_and_error
 from forcefree.data.trajectory import Trajectory
-from forcefree.units import BOLTZMANN
 
 _FEWEST_RUNS = 4
 _BLOCKS = 8
@@ -36,7 +35,8 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
     """Overall and element temperatures beside those of the reference.
 
     A thermostatted trajectory is held to its target temperature, or to the reference's where the store does not say the
-    target. An NVE trajectory is free to have any mean temperature, so that its elements are held to its own.
+    target. An NVE trajectory is free to have any mean temperature, so that its elements are held to its own. Where every element has a
+    thermostat of its own its temperature is no evidence, and is not judged.
 
     Args:
         model: The trajectory that is judged.
@@ -59,7 +59,8 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
         allowed = thresholds.temperature if overall else thresholds.element_temperature
         deviation = abs(mean / goal - 1.0)
         deviation_error = (error**2 + goal_error**2) ** 0.5 / goal
-        judged = not (overall and microcanonical)
+        held = model.thermostat == "csvr-elements" and not overall
+        judged = not (overall and microcanonical) and not held
         measures.append(
             Measure(
                 key=f"temperature.{name}",
@@ -75,34 +76,51 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
                 threshold=100.0 * allowed if judged else None,
                 threshold_unit="%",
                 verdict=judge_deviation(deviation, deviation_error, allowed) if judged else "not judged",
-                note=_note(overall, microcanonical, target),
+                note="held by a thermostat of its own; its heat tells" if held else _note(overall, microcanonical, target),
             )
         )
     return measures
 
 
-def heat_flows(model: Sample) -> dict[str, float]:
-    r"""Heat that forecasts bring to each element of a run in which every element has a thermostat of its own.
+def heat_measures(model: Sample, thresholds: Thresholds) -> list[Measure]:
+    """Heat that the thermostat of a simulation took out, which is what the dynamics brought: the drift that it would have without.
 
-    A thermostat of relaxation time τ takes :math:`\frac32 k_B (T_e - T) / \tau` from an atom of element e, on average as much as the
-    dynamics brings it.
+    Where a thermostat acts on every atom or element by itself, heat of the elements too, because there it shows what temperatures of
+    elements cannot: whether the dynamics obeys equipartition. It is judged where each element is held by itself.
 
     Args:
         model: The trajectory that is judged.
+        thresholds: The drift allowed.
 
     Returns:
-        meV per atom and ps by element; empty for other thermostats, or where the store does not say what is needed.
+        Nothing for trajectories that were not made by ``forcefree simulate`` with a thermostat.
     """
-    provenance = model.whole[0].provenance
-    time = provenance.get("thermostat_time")
-    if provenance.get("thermostat") != "csvr-elements" or model.temperature is None or not time:
-        return {}
-    found = temperatures(model.runs)
-    return {
-        name: 1.5e6 * BOLTZMANN * (mean - model.temperature) / float(time)
-        for name, (mean, _) in found.items()
-        if name != "all" and mean == mean
-    }
+    taken = model.heat_taken
+    apart = model.thermostat in ("csvr-elements", "langevin") and len(taken) > 2
+    measures = []
+    for name, rates in taken.items():
+        overall = name == "all"
+        if not overall and not apart:
+            continue
+        mean, error = mean_and_error(rates)
+        judged = overall or model.thermostat == "csvr-elements"
+        measures.append(
+            Measure(
+                key=f"heat.{name}",
+                group="energy" if overall else "ensemble",
+                label="heat that the thermostat takes out" + ("" if overall else f" of {name}"),
+                unit="meV/atom/ps",
+                model=_known(mean),
+                model_error=_known(error),
+                deviation=_known(abs(mean)) if judged else None,
+                deviation_error=_known(error) if judged else None,
+                threshold=thresholds.drift if judged else None,
+                threshold_unit="meV/atom/ps",
+                verdict=judge_deviation(abs(mean), error, thresholds.drift) if judged else "not judged",
+                note="what the dynamics brings from nowhere" if overall else "what the dynamics brings from nowhere or from other elements",
+            )
+        )
+    return measures
 
 
 def _note(overall: bool, microcanonical: bool, target: float | None) -> str:

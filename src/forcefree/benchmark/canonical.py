@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,7 @@ def blind_rows(table: Table, model: Forecaster, reference: Path, run: CanonicalR
     flight = FreeFlight(model.card.model_copy(update={"fixed_times": None}))
     step = min(_BLIND_STEP, model.card.t_max)
     options = {"duration": whole_steps(_BLIND, step), "propagator": "direct", "interval": step, "save_every": step}
+    run = replace(run, thermostat="csvr")
     stopped = _roll(flight, runs, run, temperature, None, **options).stopped
     table.add(f"{label}: replicas lost", len(stopped), f"of {run.replicas}", seeds=run.replicas)
     flown = list(_roll(flight, runs, run, temperature, None, guards=False, **options).trajectories())
@@ -190,5 +191,5 @@ def _rows(table: Table, label: str, output: Path, ours: list[Trajectory], refere
             error=measure.deviation_error,
             holds=None if measure.threshold is None or measure.verdict == "not judged" else measure.verdict == "holds",
         )
-        if measure.model is not None and measure.group in ("ensemble", "transport"):
+        if measure.model is not None and (measure.group in ("ensemble", "transport") or measure.key == "heat.all"):
             table.add(f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=len(ours), error=measure.model_error)

@@ -171,6 +171,9 @@ def _tell_end(result: Simulation, model: str) -> None:
         typer.echo(
             f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {_replicas(len(rates))}{kept}"
         )
+    if result.heat_taken:
+        taken = [rates["all"] for rates in result.heat_taken.values()]
+        typer.echo(f"heat that the thermostat took out: {sum(taken) / len(taken):+.3g} meV/atom/ps on average over {_replicas(len(taken))}")
     if len(result.stopped) == result.state.n_systems:
         _tell_loss(result, model)
         raise typer.Exit(ALL_STOPPED)

@@ -16,6 +16,7 @@ from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.guards import Guards, Limits
+from forcefree.simulation.heat_meter import HeatMeter
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.schedule import Schedule
@@ -79,7 +80,9 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     thermostat = _thermostat(state, options, schedule, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
     keeper = EnergyKeeper(model, bodies) if keeps_energy(model, options.propagator, options.keep_energy) else None
-    return Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, names=names), schedule
+    meter = HeatMeter(state, bodies, schedule.equilibration) if options.ensemble == "nvt" else None
+    engine = Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, meter=meter, names=names)
+    return engine, schedule
 
 
 def _begun(propagator: Window, state: State, options: SimulationOptions, history: tuple[State, ...]) -> State:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from forcefree.csvr import rescaling_factor
 from forcefree.simulation.bodies import Bodies
+from forcefree.simulation.elements import Elements
 from forcefree.simulation.thermostats import COLDEST, check_thermostat
 from forcefree.state import State
 from forcefree.streams import Purpose, Streams
@@ -24,7 +24,8 @@ class CSVRElements:
     Velocities of the atoms of an element relative to their common centre of mass are multiplied by one factor, and what is left,
     the motion of these centres about that of the system, by another. Where isolated molecules must not rotate, the turn of the atoms of an
     element about their centre belongs to what is left too. These parts of the velocities are orthogonal, so that in the canonical ensemble they
-    are independent, and exact dynamics stays canonical; momentum, and angular momentum where it is zero, are left as they are.
+    are independent, and exact dynamics stays canonical; momentum, and angular momentum where it is zero, are left as they are. An element of
+    one atom has nothing of its own, and a system of one element gets plain CSVR.
 
     Source: each factor is that of Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007).
 
@@ -46,11 +47,11 @@ class CSVRElements:
         check_thermostat(temperature, time)
         self._streams, self._bodies = streams, bodies
         self._decay = math.exp(-interval / time)
-        elements, self._order, owner = by_element(state)
-        self._back = torch.argsort(self._order)
-        self._element = elements.system[self._back]
-        self._elements = Bodies(elements, bodies.conserved)
-        turned = elements.isolated if bodies.conserved == "momentum and rotation" else torch.zeros_like(elements.isolated)
+        elements = Elements.of(state)
+        owner, self._element = elements.owner, elements.index
+        alone = elements.alone(state)
+        self._elements = Bodies(alone, bodies.conserved)
+        turned = alone.isolated & (bodies.conserved == "momentum and rotation")
         inner = 3 * elements.sizes - 3 - _TURNS.to(turned.device)[elements.sizes.clamp(max=3)] * turned
         whole = degrees_of_freedom(state, bodies.conserved, bending=True)
         freedom = torch.cat([inner.to(whole), whole.index_add(0, owner, -inner.to(whole))])
@@ -70,9 +71,9 @@ class CSVRElements:
     def after(self, state: State, step: int) -> State:
         """Rescale the velocities of each element, and what they leave."""
         relative = self._bodies.relative(state.velocities)
-        inner = self._elements.allowed(state.positions[self._order], relative[self._order])[self._back]
+        inner = self._elements.allowed(state.positions, relative)
         left = relative - inner
-        kinetic = torch.cat([self._elements.kinetic_energy(inner[self._order]), self._bodies.kinetic_energy(left)])
+        kinetic = torch.cat([self._elements.kinetic_energy(inner), self._bodies.kinetic_energy(left)])
         ratio = (kinetic / self._mean_kinetic).clamp_min(COLDEST)
         normal, chi_square = self._streams.normals_and_chi_squares(Purpose.CSVR_ELEMENTS, step, self._chi_freedom, self._counts)
         normal, chi_square = (one.to(ratio.device)[self._drawn_as] for one in (normal, chi_square))
@@ -81,19 +82,3 @@ class CSVRElements:
         return state.with_(
             velocities=state.velocities + self._bodies.allowed(state.positions, scaled)
         )  # rounding may have been scaled by much
-
-
-def by_element(state: State) -> tuple[State, Tensor, Tensor]:
-    """The atoms of each element of each system as a system of their own.
-
-    Returns:
-        These systems, system after system in order of atomic number; the atom that each of their atoms is, shape (n_atoms,); and
-        the system that each of them is of.
-    """
-    most = int(state.numbers.max()) + 1
-    key = most * state.system + state.numbers
-    order = torch.argsort(key, stable=True)
-    kinds, element = torch.unique(key[order], return_inverse=True)
-    owner = torch.div(kinds, most, rounding_mode="floor")
-    atoms = {name: getattr(state, name)[order] for name in ("positions", "velocities", "numbers", "masses")}
-    return State(**atoms, system=element, **{name: getattr(state, name)[owner] for name in ("cell", "pbc", "time")}), order, owner

@@ -13,6 +13,7 @@ from forcefree.simulation.bodies import Bodies
 from forcefree.simulation.energy_keeper import EnergyKeeper
 from forcefree.simulation.energy_monitor import EnergyMonitor
 from forcefree.simulation.guards import Guards
+from forcefree.simulation.heat_meter import HeatMeter
 from forcefree.simulation.propagators import Propagator
 from forcefree.simulation.thermostats import Thermostat
 from forcefree.simulation.window import Window
@@ -51,6 +52,7 @@ class Engine:
         guards: When to stop a replica; never when not given.
         monitor: Estimates how the total energy drifts; nobody does when not given.
         keeper: Keeps the total energy of the dynamics; it goes where the model leads it when not given.
+        meter: Measures the heat that the thermostat takes out; nobody does when not given.
         names: Numbers of the replicas for messages; 0, 1, ... when not given.
     """
 
@@ -64,6 +66,7 @@ class Engine:
         guards: Guards | None = None,
         monitor: EnergyMonitor | None = None,
         keeper: EnergyKeeper | None = None,
+        meter: HeatMeter | None = None,
         names: tuple[int, ...] | None = None,
     ) -> None:
         self.propagator = propagator
@@ -72,6 +75,7 @@ class Engine:
         self.guards = guards
         self.monitor = monitor
         self.keeper = keeper
+        self.meter = meter
         self.names = names if names is not None else tuple(range(state.n_systems))
         self.freedom = degrees_of_freedom(state, bodies.conserved, bending=True)
         self.state = state
@@ -131,16 +135,26 @@ class Engine:
         rates = (1e6 / self.time * found[1] / self.state.sizes).tolist()
         return {system: rates[system] for system in self.running.nonzero()[:, 0].tolist()}
 
+    def heat_taken(self) -> dict[int, dict[str, float]]:
+        """Heat that the thermostat has taken out after equilibration, meV per atom and ps, by system and there by element; of those that still run."""
+        if self.meter is None:
+            return {}
+        found = {system: self.meter.rates(self.propagator.interval, system) for system in self.running.nonzero()[:, 0].tolist()}
+        return {system: rates for system, rates in found.items() if rates}
+
+    def _parts(self) -> list[Window | Adaptive | EnergyMonitor | HeatMeter]:
+        """What remembers more than the state."""
+        own = self.propagator if isinstance(self.propagator, (Window, Adaptive)) else None
+        return [part for part in (own, self.monitor, self.meter) if part is not None]
+
     def memory(self) -> dict[str, Tensor]:
         """What a run that goes on must know beside the state: histories and counts."""
-        parts = (self.propagator if isinstance(self.propagator, (Window, Adaptive)) else None, self.monitor)
-        return {name: value for part in parts if part is not None for name, value in part.memory().items()}
+        return {name: value for part in self._parts() for name, value in part.memory().items()}
 
     def recall(self, memory: dict[str, Tensor]) -> None:
         """Go on with what :meth:`memory` gave."""
-        for part in (self.propagator if isinstance(self.propagator, (Window, Adaptive)) else None, self.monitor):
-            if part is not None:
-                part.recall(memory)
+        for part in self._parts():
+            part.recall(memory)
 
     def step(self, times: Tensor | None = None) -> Frames | None:
         """Take one step.
@@ -165,6 +179,8 @@ class Engine:
             after = self._guarded(after.with_(time=elapsed))
             if self.monitor is not None:
                 self.monitor.add(before.velocities, turned.velocities, self.running)
+            if self.meter is not None:
+                self.meter.add(before.velocities, kept.velocities, self.running, self.steps)
             self.steps += 1
             self.state = after
             return None if frames is None else self._final(frames, after)

@@ -45,7 +45,7 @@ class SimulationOptions(Settings):
     """Let isolated molecules rotate; only with the velocities of the start when not given."""
 
     thermostat: ThermostatName = "csvr"
-    """``csvr-elements`` acts on each element by itself. None for ``nve``, unless it is equilibrated at a temperature."""
+    """``csvr-elements`` acts on each element by itself. Not for ``nve``, unless it is equilibrated at a temperature."""
 
     thermostat_time: Duration = 1000.0
     """Relaxation time of CSVR, inverse friction of Langevin, in fs."""

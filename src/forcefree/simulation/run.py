@@ -158,6 +158,8 @@ class Run:
             notes = self._stops()
             for system, rate in self.engine.drift_rates().items():
                 notes.setdefault(system, {})["energy_drift"] = rate
+            for system, rates in self.engine.heat_taken().items():
+                notes.setdefault(system, {})["heat_taken"] = rates
             self.reporter.close(notes)
             if self.log is not None:
                 self.log.close()

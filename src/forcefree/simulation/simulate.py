@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from forcefree.simulation.building import build_engine
 from forcefree.simulation.checkpoint import Identity, checkpoint_path, options_of_checkpoint
 from forcefree.simulation.choice import keeps_energy
 from forcefree.simulation.compilation import CompilationError, choose_compilation
+from forcefree.simulation.elements import Elements
 from forcefree.simulation.engine import Engine
 from forcefree.simulation.options import SimulationOptions
 from forcefree.simulation.progress import ProgressCallback
@@ -43,6 +44,8 @@ class Simulation:
         propagator: Name, interval (fs) and corrections of the propagator.
         energy_drift: Drift of the total energy in meV per atom and ps, equilibration included, as the model's energy head
             estimates it, by number of the replica; empty for a model without one. Where the energy was kept, what was taken out.
+        heat_taken: Heat that the thermostat of an NVT run took out after equilibration, meV per atom and ps, by number of the replica; in each of
+            the whole system (``all``) and of every element. It is the drift that the dynamics would have without one.
         kept_energy: Whether velocities were scaled after every step so that the dynamics kept the total energy.
         halved: Segments that were done again in halves for the tolerance, over all replicas; None without a tolerance.
         over_tolerance: Segments of the shortest length that were beyond the tolerance and taken all the same.
@@ -56,6 +59,7 @@ class Simulation:
     ns_per_day: float
     propagator: dict[str, object]
     energy_drift: dict[int, float]
+    heat_taken: dict[int, dict[str, float]] = field(default_factory=dict)
     kept_energy: bool = False
     halved: int | None = None
     over_tolerance: int | None = None
@@ -142,6 +146,7 @@ def simulate(
         engine, schedule = build_engine(forecaster, state, chosen, tuple(earlier))
     _warn_of_noise(forecaster, engine, chosen, tell)
     _warn_of_cold(chosen, tell)
+    _warn_of_lone_elements(chosen, state, tell)
     identity = Identity.of(forecaster, state, chosen, earlier)
     run = Run(engine, schedule, identity, path, provenance(forecaster, chosen, engine.propagator.describe()))
     with run.alone():
@@ -157,6 +162,7 @@ def simulate(
         ns_per_day=run.ns_per_day,
         propagator=engine.propagator.describe(),
         energy_drift={engine.names[system]: rate for system, rate in engine.drift_rates().items()},
+        heat_taken={engine.names[system]: rates for system, rates in engine.heat_taken().items()},
         kept_energy=engine.keeper is not None,
         halved=None if engine.adaptive is None else int(engine.adaptive.halved.sum()),
         over_tolerance=None if engine.adaptive is None else int(engine.adaptive.strained.sum()),
@@ -171,6 +177,16 @@ def _warn_of_cold(options: SimulationOptions, tell: Callable[[str], None]) -> No
             f"velocities are drawn at {options.temperature:g} K, of which a relaxed start soon keeps about half; equilibrate before, such as for "
             "5ps, or start from the trajectory of an nvt run"
         )
+
+
+def _warn_of_lone_elements(options: SimulationOptions, state: State, tell: Callable[[str], None]) -> None:
+    """Say which elements a thermostat for each element cannot hold."""
+    if options.thermostat != "csvr-elements" or not options.thermostatted:
+        return
+    elements = Elements.of(state)
+    lone = sorted({symbol for symbol, size in zip(elements.symbols, elements.sizes.tolist(), strict=True) if size == 1})
+    if lone:
+        tell(f"an element with one atom has no thermostat of its own: {', '.join(lone)} shares that of the centres of the elements")
 
 
 def _warn_of_noise(model: Forecaster, engine: Engine, options: SimulationOptions, tell: Callable[[str], None]) -> None:
