@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_the_usual_thermostat_needs_no_option_and_one_that_equilibrates_is_no_co
     assert (trajectory.provenance["thermostat"], trajectory.provenance["thermostat_time"]) == ("csvr", 1000.0)
     result = _run(*common, "-o", "nve.h5", "--ensemble", "nve", "--equilibration", "20fs", "--thermostat", "langevin")
     assert result.exit_code == 0, result.output
+
+
+def test_the_heat_that_the_forecasts_made_is_told_with_its_error_where_it_can_be(files: Path) -> None:
+    common = ("--temperature", "300", "--no-guards", "--duration", "200fs", "--thermostat", "csvr-elements", "--thermostat-time", "100fs")
+    alone = _run(*common, "-o", "one.h5", "--equilibration", "100fs")
+    several = _run(*common, "-o", "three.h5", "--equilibration", "100fs", "--replicas", "3")
+    assert re.search(r"heat that the forecasts made: [-+][\d.e+]+ meV/atom/ps on average over 1 replica\n", alone.output), alone.output
+    assert re.search(r"heat that the forecasts made: [-+]\S+ ± \S+ meV/atom/ps on average over 3 replicas\n", several.output), (
+        several.output
+    )
+    assert "heat" not in _run(*common, "-o", "relaxed.h5").output
+    assert [len(run.provenance["heat"]) > 1 for run in read_store(files / "three.h5")] == [True] * 3
 
 
 def test_resume_extends(files: Path) -> None:

@@ -354,3 +354,15 @@ def test_a_run_that_will_lose_half_of_its_heat_says_so_beforehand() -> None:
 def test_frames_that_a_model_of_one_frame_would_not_look_at_are_refused() -> None:
     with pytest.raises(ForcefreeError, match="model springs starts from one frame, not 2; give several systems as ASE structures"):
         simulate(phantom(), (phantom_start(), phantom_start(seed=1)), **SHORT)
+
+
+def test_elements_that_the_thermostat_cannot_hold_are_named() -> None:
+    def told(**options: object) -> list[str]:
+        said: list[str] = []
+        simulate(boxed(), boxed_atoms(), duration="100 fs", temperature=300.0, interval=10.0, guards=False, notice=said.append, **options)
+        return [one for one in said if "thermostat of its own" in one]
+
+    assert told(thermostat="csvr-elements") == [
+        "an element with one atom has no thermostat of its own: O shares that of the centres of the elements"
+    ]
+    assert told() == []

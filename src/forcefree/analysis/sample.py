@@ -87,9 +87,12 @@ class Sample:
         return [float(run.provenance["energy_drift"]) for run in self.whole if "energy_drift" in run.provenance]
 
     @property
-    def heat_taken(self) -> dict[str, list[float]]:
-        """Heat that the thermostat took out of each run (meV per atom and ps), of the whole (``all``) and by element, where the store says it."""
-        told = [run.provenance["heat_taken"] for run in self.complete if isinstance(run.provenance.get("heat_taken"), dict)]
+    def heat(self) -> dict[str, list[float]]:
+        """Heat that the forecasts of each run made (meV per atom and ps), of the whole (``all``) and by element.
+
+        Of runs whose store says it, and says that it was measured over at least half of their time.
+        """
+        told = [run.provenance["heat"] for run in self.complete if _measured(run)]
         return {name: [float(rates[name]) for rates in told if name in rates] for name in (told[0] if told else ())}
 
 
@@ -151,6 +154,11 @@ def check_pair(model: Sample, reference: Sample) -> None:
         raise ForcefreeError(f"{model.path} and {reference.path} differ in which directions are periodic; compare like with like")
     if ours.pbc.any() and not np.allclose(ours.cell, theirs.cell, atol=0.01):
         raise ForcefreeError(f"{model.path} and {reference.path} have cells that differ by more than 0.01 Å; compare at the same density")
+
+
+def _measured(run: Trajectory) -> bool:
+    time = run.provenance.get("heat_time")
+    return isinstance(run.provenance.get("heat"), dict) and isinstance(time, float) and time >= 0.5 * float(run.times[-1] - run.times[0])
 
 
 def _formula(run: Trajectory) -> str:

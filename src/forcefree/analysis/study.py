@@ -29,6 +29,7 @@ Progress = Callable[[str], None]
 
 _FEW_RUNS = 6
 _OTHER_TEMPERATURE = 0.1
+_HOLD_ELEMENTS = {"csvr-elements": "element", "langevin": "atom"}
 
 
 def analyze(
@@ -75,7 +76,7 @@ def analyze(
     halves = split_halves(ours, theirs, count=splits, seed=seed)
     kelvin = model.temperature or base.temperature or temperatures(base.runs)["all"][0]
     tell("temperatures")
-    measures = [_completeness(model), *temperature_measures(model, base, limits), *heat_measures(model, limits)]
+    measures = [_completeness(model), *temperature_measures(model, base, limits), *heat_measures(model)]
     found: dict[str, Any] = {}
     tell("true energies")
     chosen = _energy_options(calculator, base, samples, workers)
@@ -187,10 +188,11 @@ def study_notes(model: Sample, reference: Sample, energies: EnergyOptions | None
             f"The model's own energy head estimates that the dynamics adds {sum(drifts) / len(drifts):+.3g} meV per atom and ps to "
             f"the total energy, on average over {len(drifts)} replicas, thermostat not counted{kept}."
         )
-    if model.thermostat == "csvr-elements":
+    if model.thermostat in _HOLD_ELEMENTS and len(set(model.runs[0].numbers.tolist())) > 1:
         notes.append(
-            "Every element had a thermostat of its own, so that a right temperature of an element is no evidence of equipartition; the heat that "
-            "this thermostat takes out of each is, and is judged instead."
+            f"The thermostat ({model.thermostat}) acts on every {_HOLD_ELEMENTS[model.thermostat]} by itself and holds the temperatures of elements: that they are "
+            "right is weak evidence of equipartition"
+            + ("; the heat that the forecasts bring to each element shows how much it has to hold." if model.heat else ".")
         )
     ours, theirs = (temperatures(sample.runs)["all"][0] for sample in (model, reference))
     if model.ensemble == "nve" and abs(ours / theirs - 1.0) > _OTHER_TEMPERATURE:

@@ -35,8 +35,7 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
     """Overall and element temperatures beside those of the reference.
 
     A thermostatted trajectory is held to its target temperature, or to the reference's where the store does not say the
-    target. An NVE trajectory is free to have any mean temperature, so that its elements are held to its own. Where every element has a
-    thermostat of its own its temperature is no evidence, and is not judged.
+    target. An NVE trajectory is free to have any mean temperature, so that its elements are held to its own.
 
     Args:
         model: The trajectory that is judged.
@@ -59,8 +58,7 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
         allowed = thresholds.temperature if overall else thresholds.element_temperature
         deviation = abs(mean / goal - 1.0)
         deviation_error = (error**2 + goal_error**2) ** 0.5 / goal
-        held = model.thermostat == "csvr-elements" and not overall
-        judged = not (overall and microcanonical) and not held
+        judged = not (overall and microcanonical)
         measures.append(
             Measure(
                 key=f"temperature.{name}",
@@ -76,48 +74,36 @@ def temperature_measures(model: Sample, reference: Sample, thresholds: Threshold
                 threshold=100.0 * allowed if judged else None,
                 threshold_unit="%",
                 verdict=judge_deviation(deviation, deviation_error, allowed) if judged else "not judged",
-                note="held by a thermostat of its own; its heat tells" if held else _note(overall, microcanonical, target),
+                note=_note(overall, microcanonical, target),
             )
         )
     return measures
 
 
-def heat_measures(model: Sample, thresholds: Thresholds) -> list[Measure]:
-    """Heat that the thermostat of a simulation took out, which is what the dynamics brought: the drift that it would have without.
-
-    Where a thermostat acts on every atom or element by itself, heat of the elements too, because there it shows what temperatures of
-    elements cannot: whether the dynamics obeys equipartition. It is judged where each element is held by itself.
+def heat_measures(model: Sample) -> list[Measure]:
+    """Heat that the forecasts made, which the thermostat took out; told, not judged.
 
     Args:
         model: The trajectory that is judged.
-        thresholds: The drift allowed.
 
     Returns:
-        Nothing for trajectories that were not made by ``forcefree simulate`` with a thermostat.
+        One measure of the whole, and one of every element where the thermostat acts on each by itself; nothing for trajectories that were
+        not made by ``forcefree simulate`` with a thermostat, from equilibrium.
     """
-    taken = model.heat_taken
-    apart = model.thermostat in ("csvr-elements", "langevin") and len(taken) > 2
     measures = []
-    for name, rates in taken.items():
-        overall = name == "all"
-        if not overall and not apart:
-            continue
+    heat = model.heat
+    for name, rates in heat.items() if len(heat) != 2 else [("all", heat["all"])]:  # two are a whole of one element
         mean, error = mean_and_error(rates)
-        judged = overall or model.thermostat == "csvr-elements"
+        whole = name == "all"
         measures.append(
             Measure(
                 key=f"heat.{name}",
-                group="energy" if overall else "ensemble",
-                label="heat that the thermostat takes out" + ("" if overall else f" of {name}"),
+                group="ensemble",
+                label="heat that the forecasts make" if whole else f"heat that the forecasts bring to {name}",
                 unit="meV/atom/ps",
                 model=_known(mean),
                 model_error=_known(error),
-                deviation=_known(abs(mean)) if judged else None,
-                deviation_error=_known(error) if judged else None,
-                threshold=thresholds.drift if judged else None,
-                threshold_unit="meV/atom/ps",
-                verdict=judge_deviation(abs(mean), error, thresholds.drift) if judged else "not judged",
-                note="what the dynamics brings from nowhere" if overall else "what the dynamics brings from nowhere or from other elements",
+                note="the thermostat takes it out" if whole else "from nowhere, or from other elements; the thermostat takes it out",
             )
         )
     return measures

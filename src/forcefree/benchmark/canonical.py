@@ -180,6 +180,8 @@ def _rows(table: Table, label: str, output: Path, ours: list[Trajectory], refere
         table.add(f"{label}: slope of the potential energy", slope, "meV/atom/ps", seeds=len(ours), error=error)
     analysis = analyze(output, reference, discard="0", samples=_ENERGY_SAMPLES)
     for measure in analysis.measures:
+        if measure.key.startswith("heat.") and measure.model is not None:
+            table.add(f"{label}: {measure.label}", measure.model, measure.unit, seeds=len(ours), error=measure.model_error)
         if measure.deviation is None or measure.group == "completeness":  # lost replicas have a row already
             continue
         table.add(
@@ -191,5 +193,5 @@ def _rows(table: Table, label: str, output: Path, ours: list[Trajectory], refere
             error=measure.deviation_error,
             holds=None if measure.threshold is None or measure.verdict == "not judged" else measure.verdict == "holds",
         )
-        if measure.model is not None and (measure.group in ("ensemble", "transport") or measure.key == "heat.all"):
+        if measure.model is not None and measure.group in ("ensemble", "transport"):
             table.add(f"{label}: {measure.label}, value", measure.model, measure.unit, seeds=len(ours), error=measure.model_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -171,9 +172,12 @@ def _tell_end(result: Simulation, model: str) -> None:
         typer.echo(
             f"total energy by the energy head: {sum(rates) / len(rates):+.3g} meV/atom/ps on average over {_replicas(len(rates))}{kept}"
         )
-    if result.heat_taken:
-        taken = [rates["all"] for rates in result.heat_taken.values()]
-        typer.echo(f"heat that the thermostat took out: {sum(taken) / len(taken):+.3g} meV/atom/ps on average over {_replicas(len(taken))}")
+    if result.heat:
+        from forcefree.analysis.verdict import mean_and_error
+
+        mean, error = mean_and_error([rates["all"] for rates in result.heat.values()])
+        known = f" ± {error:.2g}" if math.isfinite(error) else ""
+        typer.echo(f"heat that the forecasts made: {mean:+.3g}{known} meV/atom/ps on average over {_replicas(len(result.heat))}")
     if len(result.stopped) == result.state.n_systems:
         _tell_loss(result, model)
         raise typer.Exit(ALL_STOPPED)

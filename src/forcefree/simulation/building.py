@@ -80,7 +80,9 @@ def build_engine(model: Forecaster, start: State, options: SimulationOptions, ea
     thermostat = _thermostat(state, options, schedule, streams, bodies)
     monitor = EnergyMonitor(model, bodies, state) if model.knows_energy else None
     keeper = EnergyKeeper(model, bodies) if keeps_energy(model, options.propagator, options.keep_energy) else None
-    meter = HeatMeter(state, bodies, schedule.equilibration) if options.ensemble == "nvt" else None
+    meter = None
+    if options.measures_heat:
+        meter = HeatMeter(state, bodies, schedule.equilibration, apart=options.thermostat != "csvr")
     engine = Engine(propagator, thermostat, state, bodies=bodies, guards=guards, monitor=monitor, keeper=keeper, meter=meter, names=names)
     return engine, schedule
 

@@ -52,7 +52,7 @@ class Engine:
         guards: When to stop a replica; never when not given.
         monitor: Estimates how the total energy drifts; nobody does when not given.
         keeper: Keeps the total energy of the dynamics; it goes where the model leads it when not given.
-        meter: Measures the heat that the thermostat takes out; nobody does when not given.
+        meter: Measures the heat that the forecasts make; nobody does when not given.
         names: Numbers of the replicas for messages; 0, 1, ... when not given.
     """
 
@@ -135,12 +135,17 @@ class Engine:
         rates = (1e6 / self.time * found[1] / self.state.sizes).tolist()
         return {system: rates[system] for system in self.running.nonzero()[:, 0].tolist()}
 
-    def heat_taken(self) -> dict[int, dict[str, float]]:
-        """Heat that the thermostat has taken out after equilibration, meV per atom and ps, by system and there by element; of those that still run."""
+    def heat(self) -> dict[int, dict[str, float]]:
+        """Heat that the forecasts made after equilibration, meV per atom and ps, by system and there by element; of those that still run."""
         if self.meter is None:
             return {}
-        found = {system: self.meter.rates(self.propagator.interval, system) for system in self.running.nonzero()[:, 0].tolist()}
-        return {system: rates for system, rates in found.items() if rates}
+        rates, steps = self.meter.rates(self.propagator.interval), self.meter.steps()
+        return {system: rates[system] for system in self.running.nonzero()[:, 0].tolist() if steps[system]}
+
+    def heat_times(self) -> dict[int, float]:
+        """Time over which :meth:`heat` was measured, fs, by system."""
+        steps = [] if self.meter is None else self.meter.steps()
+        return {system: count * self.propagator.interval for system, count in enumerate(steps)}
 
     def _parts(self) -> list[Window | Adaptive | EnergyMonitor | HeatMeter]:
         """What remembers more than the state."""
@@ -180,7 +185,7 @@ class Engine:
             if self.monitor is not None:
                 self.monitor.add(before.velocities, turned.velocities, self.running)
             if self.meter is not None:
-                self.meter.add(before.velocities, kept.velocities, self.running, self.steps)
+                self.meter.add(before.velocities, turned.velocities, self.running, self.steps)
             self.steps += 1
             self.state = after
             return None if frames is None else self._final(frames, after)

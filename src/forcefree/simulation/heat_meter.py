@@ -1,4 +1,4 @@
-"""How much heat a thermostat takes out of each element, which is what the dynamics brings."""
+"""How much heat the forecasts of a thermostatted run make, which is what the thermostat takes out."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from forcefree.units import KINETIC_UNIT
 
 
 class HeatMeter:
-    """Kinetic energy that the dynamics alone has brought to each element.
+    """Kinetic energy that the dynamics alone has brought to each replica, and to each element of it.
 
-    Exact dynamics trades kinetic for potential energy back and forth, and on average brings none: in a canonical run every
-    element is as warm after a step as before it. What a forecast makes of nothing, or moves from one element to another, the thermostat takes out
-    again. So the mean over a run in equilibrium is the drift that the run would have without it, and no energy has to be known.
+    Exact dynamics trades kinetic for potential energy back and forth; in equilibrium it brings none on average, but for what the potential
+    energy of the last frame differs from that of the first. What forecasts make of nothing the thermostat takes out again, so that the
+    mean over a run is the rate at which they make energy under that thermostat, and no energy has to be known.
 
     Args:
         state: The systems.
         bodies: Mechanics of the batch.
         since: Step from which on to count, after equilibration.
+        apart: Tell the heat of each element: only where the thermostat acts on each by itself does it say which element the heat came to.
     """
 
-    def __init__(self, state: State, bodies: Bodies, since: int = 0) -> None:
-        self._bodies, self._since = bodies, since
+    def __init__(self, state: State, bodies: Bodies, since: int = 0, *, apart: bool = False) -> None:
+        self._bodies, self._since, self._apart = bodies, since, apart
         self._half_masses = 0.5 * KINETIC_UNIT * state.masses
         self._elements = Elements.of(state)
         self._sizes = state.sizes
@@ -48,24 +49,28 @@ class HeatMeter:
         self._gained = self._gained + torch.where(running[self._elements.owner], change, 0.0)
         self._steps = self._steps + running.to(torch.int64)
 
-    def rates(self, interval: float, system: int) -> dict[str, float]:
-        """Heat that was taken out of a system.
+    def steps(self) -> list[int]:
+        """Steps that were counted, of each system."""
+        counted: list[int] = self._steps.tolist()
+        return counted
+
+    def rates(self, interval: float) -> list[dict[str, float]]:
+        """Heat that the forecasts made.
 
         Args:
             interval: Length of a step in fs.
-            system: Which.
 
         Returns:
-            meV per atom and ps, of the system (``all``) and of each element; empty before the first step.
+            For each system meV per atom and ps, of the whole (``all``) and, where they are told apart, of each element.
         """
-        steps = int(self._steps[system])
-        if not steps:
-            return {}
-        groups = (self._elements.owner == system).nonzero()[:, 0].tolist()
-        scale = 1e6 / (interval * steps)
-        gained, sizes = self._gained.tolist(), self._elements.sizes.tolist()
-        rates = {"all": scale * sum(gained[group] for group in groups) / int(self._sizes[system])}
-        return rates | {self._elements.symbols[group]: scale * gained[group] / sizes[group] for group in groups}
+        owner, scale = self._elements.owner, 1e6 / (interval * self._steps.clamp_min(1).to(torch.float64))
+        whole = torch.zeros_like(scale).index_add_(0, owner, self._gained) * scale / self._sizes
+        found = [{"all": rate} for rate in whole.tolist()]
+        if self._apart:
+            single = (self._gained * scale[owner] / self._elements.sizes).tolist()
+            for system, symbol, rate in zip(owner.tolist(), self._elements.symbols, single, strict=True):
+                found[system][symbol] = rate
+        return found
 
     def memory(self) -> dict[str, Tensor]:
         """What a run that goes on must know."""

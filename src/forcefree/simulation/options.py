@@ -113,6 +113,11 @@ class SimulationOptions(Settings):
         return self.temperature is not None and (self.ensemble == "nvt" or self.equilibration > 0.0)
 
     @property
+    def measures_heat(self) -> bool:
+        """Whether the heat that forecasts make can be told: under a thermostat, unless a relaxed start takes up heat of its own."""
+        return self.ensemble == "nvt" and (self.equilibration > 0.0 or not self.draws_velocities)
+
+    @property
     def draws_velocities(self) -> bool:
         """Whether start velocities are drawn rather than taken from the start."""
         if self.velocities is None:

@@ -158,8 +158,9 @@ class Run:
             notes = self._stops()
             for system, rate in self.engine.drift_rates().items():
                 notes.setdefault(system, {})["energy_drift"] = rate
-            for system, rates in self.engine.heat_taken().items():
-                notes.setdefault(system, {})["heat_taken"] = rates
+            times = self.engine.heat_times()
+            for system, rates in self.engine.heat().items():
+                notes.setdefault(system, {}).update(heat=rates, heat_time=times[system])
             self.reporter.close(notes)
             if self.log is not None:
                 self.log.close()

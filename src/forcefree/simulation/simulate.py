@@ -44,8 +44,9 @@ class Simulation:
         propagator: Name, interval (fs) and corrections of the propagator.
         energy_drift: Drift of the total energy in meV per atom and ps, equilibration included, as the model's energy head
             estimates it, by number of the replica; empty for a model without one. Where the energy was kept, what was taken out.
-        heat_taken: Heat that the thermostat of an NVT run took out after equilibration, meV per atom and ps, by number of the replica; in each of
-            the whole system (``all``) and of every element. It is the drift that the dynamics would have without one.
+        heat: Heat that the forecasts of an NVT run made after equilibration, and a thermostat or the kept energy took out: meV per atom and ps,
+            by number of the replica; in each of the whole system (``all``) and, where the thermostat acts on each by itself, of every element.
+            Empty for a run that is not equilibrated and whose velocities are drawn, because a relaxed start takes up heat of its own.
         kept_energy: Whether velocities were scaled after every step so that the dynamics kept the total energy.
         halved: Segments that were done again in halves for the tolerance, over all replicas; None without a tolerance.
         over_tolerance: Segments of the shortest length that were beyond the tolerance and taken all the same.
@@ -59,7 +60,7 @@ class Simulation:
     ns_per_day: float
     propagator: dict[str, object]
     energy_drift: dict[int, float]
-    heat_taken: dict[int, dict[str, float]] = field(default_factory=dict)
+    heat: dict[int, dict[str, float]] = field(default_factory=dict)
     kept_energy: bool = False
     halved: int | None = None
     over_tolerance: int | None = None
@@ -162,7 +163,7 @@ def simulate(
         ns_per_day=run.ns_per_day,
         propagator=engine.propagator.describe(),
         energy_drift={engine.names[system]: rate for system, rate in engine.drift_rates().items()},
-        heat_taken={engine.names[system]: rates for system, rates in engine.heat_taken().items()},
+        heat={engine.names[system]: rates for system, rates in engine.heat().items()},
         kept_energy=engine.keeper is not None,
         halved=None if engine.adaptive is None else int(engine.adaptive.halved.sum()),
         over_tolerance=None if engine.adaptive is None else int(engine.adaptive.strained.sum()),
