@@ -176,8 +176,8 @@ def _tell_end(result: Simulation, model: str) -> None:
         from forcefree.analysis.verdict import mean_and_error
 
         mean, error = mean_and_error([rates["all"] for rates in result.heat.values()])
-        known = f" ± {error:.2g}" if math.isfinite(error) else ""
-        typer.echo(f"heat that the forecasts made: {mean:+.3g}{known} meV/atom/ps on average over {_replicas(len(result.heat))}")
+        known, unknown = (f" ± {error:.2g}", "") if math.isfinite(error) else ("", "; only several tell its error")
+        typer.echo(f"heat that the forecasts made: {mean:+.3g}{known} meV/atom/ps on average over {_replicas(len(result.heat))}{unknown}")
     if len(result.stopped) == result.state.n_systems:
         _tell_loss(result, model)
         raise typer.Exit(ALL_STOPPED)

@@ -78,7 +78,6 @@ class CSVRElements:
         normal, chi_square = self._streams.normals_and_chi_squares(Purpose.CSVR_ELEMENTS, step, self._chi_freedom, self._counts)
         normal, chi_square = (one.to(ratio.device)[self._drawn_as] for one in (normal, chi_square))
         change = torch.where(self._still, 0.0, rescaling_factor(ratio, self._freedom, self._decay, normal, chi_square) - 1.0)
-        scaled = change[self._element, None] * inner + change[self._elements.n_systems + state.system, None] * left
-        return state.with_(
-            velocities=state.velocities + self._bodies.allowed(state.positions, scaled)
-        )  # rounding may have been scaled by much
+        added = change[self._element, None] * inner + change[self._elements.n_systems + state.system, None] * left
+        added = self._bodies.allowed(state.positions, added)  # a large factor scales rounding too
+        return state.with_(velocities=state.velocities + added)

@@ -45,9 +45,7 @@ class Elements:
 
     def alone(self, state: State) -> State:
         """Each group as a system of its own, atoms in their old order, so that those of a system are not side by side."""
-        return state.with_(
-            system=self.index, cell=state.cell[self.owner], pbc=state.pbc[self.owner], time=state.time[self.owner]
-        )  # fmt: skip
+        return state.with_(system=self.index, **{name: getattr(state, name)[self.owner] for name in ("cell", "pbc", "time")})
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum per-atom ``values`` of shape (n_atoms,) over each group, to shape (n_groups,)."""
